@@ -1,0 +1,8 @@
+//! The generated code of the contract, `proto/mesibo/v1`, and nothing else.
+
+#![allow(clippy::all, clippy::pedantic, missing_docs)]
+
+tonic::include_proto!("mesibo.v1");
+
+/// The contract as an encoded `FileDescriptorSet`, for server reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
