@@ -1,5 +1,17 @@
 //! A typed gRPC facade for Mesibo's form-encoded backend API.
 //!
+//! One RPC, one straight road: a service checks the request and builds an
+//! operation, the client posts it and reads the reply, and the service answers, or
+//! a status does.
+//!
 //! - [`proto`]: the generated code of the contract
+//! - [`service`]: the front, one function an RPC
+//! - [`mesibo`]: the back, a client of Mesibo's backend API
+//! - [`status`]: the one road from a failure to a gRPC status
+//! - [`server`]: the gRPC server around the services
 
+pub mod mesibo;
 pub mod proto;
+pub mod server;
+pub mod service;
+pub mod status;

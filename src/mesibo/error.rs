@@ -1,0 +1,136 @@
+//! What can go wrong between a call and its answer.
+
+use std::{error, fmt, time::Duration};
+
+use super::operation::Idempotency;
+
+/// A call that did not give what its operation promises.
+///
+/// Its `Display` is for logs; the chain of [`error::Error::source`] has the cause.
+/// Neither ever holds a token or a URL.
+#[derive(Debug)]
+pub struct Error {
+    op: &'static str,
+    idempotency: Idempotency,
+    failure: Failure,
+    source: Option<Box<dyn error::Error + Send + Sync>>,
+}
+
+/// What went wrong, and with it how much is known about the outcome.
+#[derive(Debug)]
+pub enum Failure {
+    /// Mesibo answered, and said no.
+    Refused {
+        /// Mesibo's error code, printable and without tokens, if it gave one.
+        code: Option<String>,
+        /// When it asks to be called again.
+        retry_after: Option<Duration>,
+    },
+    /// An HTTP status other than success, and no reply to read.
+    Http {
+        /// The HTTP status.
+        status: u16,
+        /// When the server asks to be called again.
+        retry_after: Option<Duration>,
+    },
+    /// An HTTP redirect, which is not followed: it would carry the token along.
+    Redirect {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// No connection could be made, so nothing was sent.
+    Unreachable,
+    /// The connection was lost after the request, or some of it, was sent.
+    ConnectionLost,
+    /// The deadline passed.
+    OutOfTime {
+        /// Whether the request, or some of it, was sent by then.
+        sent: bool,
+    },
+    /// The answer is no reply, is too large, or lacks what the operation promises.
+    Malformed {
+        /// What is wrong with it.
+        problem: &'static str,
+        /// The beginning of it, printable and without tokens. For logs only.
+        excerpt: String,
+    },
+}
+
+impl Error {
+    pub(super) fn new(
+        op: &'static str,
+        idempotency: Idempotency,
+        failure: Failure,
+        source: Option<Box<dyn error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            op,
+            idempotency,
+            failure,
+            source,
+        }
+    }
+
+    /// The name of the operation that was called.
+    #[must_use]
+    pub fn op(&self) -> &'static str {
+        self.op
+    }
+
+    /// What a repeat of the operation does.
+    #[must_use]
+    pub fn idempotency(&self) -> Idempotency {
+        self.idempotency
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn failure(&self) -> &Failure {
+        &self.failure
+    }
+
+    /// Whether a change may or may not have happened: the request may have reached
+    /// Mesibo, and no answer tells what became of it. Never true of an operation
+    /// that changes nothing.
+    #[must_use]
+    pub fn outcome_unknown(&self) -> bool {
+        self.idempotency != Idempotency::Safe
+            && match self.failure {
+                Failure::ConnectionLost
+                | Failure::OutOfTime { sent: true }
+                | Failure::Malformed { .. } => true,
+                // A gateway that failed may have passed the request on; 503 says
+                // that it was not taken up.
+                Failure::Http { status, .. } => status >= 500 && status != 503,
+                Failure::Refused { .. }
+                | Failure::Redirect { .. }
+                | Failure::Unreachable
+                | Failure::OutOfTime { sent: false } => false,
+            }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.op)?;
+        match &self.failure {
+            Failure::Refused { code: None, .. } => write!(f, "refused without an error code"),
+            Failure::Refused {
+                code: Some(code), ..
+            } => write!(f, "refused with {code}"),
+            Failure::Http { status, .. } => write!(f, "HTTP status {status} without a reply"),
+            Failure::Redirect { status } => write!(f, "redirected with HTTP status {status}"),
+            Failure::Unreachable => write!(f, "no connection"),
+            Failure::ConnectionLost => write!(f, "connection lost after sending"),
+            Failure::OutOfTime { sent: true } => write!(f, "out of time after sending"),
+            Failure::OutOfTime { sent: false } => write!(f, "out of time before sending"),
+            Failure::Malformed { problem, .. } => write!(f, "{problem}"),
+        }
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,25 @@
+//! A client of Mesibo's backend API, which knows nothing of gRPC.
+//!
+//! Build an [`Operation`], give it to [`Client::call`], and get what the
+//! operation promises or an [`Error`] that says what is known about the outcome.
+//!
+//! - [`operation`]: what can be asked, and the form that it becomes
+//! - [`client`]: the HTTP exchange, with its bounds
+//! - [`connections`]: the connections, with their lifetime and the proxy
+//! - [`reply`]: what the answers hold
+//! - [`lenient`]: reading of Mesibo's loosely typed JSON
+//! - [`error`]: what can go wrong
+//! - [`redact`]: excerpts of replies for the log, without tokens
+
+pub mod client;
+pub mod connections;
+pub mod error;
+mod lenient;
+pub mod operation;
+mod redact;
+pub mod reply;
+
+pub use client::{Client, Config};
+pub use connections::Proxy;
+pub use error::{Error, Failure};
+pub use operation::{Idempotency, Operation};

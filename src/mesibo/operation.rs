@@ -1,0 +1,370 @@
+//! What can be asked of Mesibo: one constructor an operation, and the form that
+//! it becomes.
+//!
+//! Parameters bear the names and units of the wire, as in the vendor's
+//! documentation. One that is `None` is not sent, so that Mesibo's default holds.
+
+use std::marker::PhantomData;
+
+use form_urlencoded::Serializer;
+
+use super::reply::{Done, FromReply, Group, Members, Sent, UserToken, Users};
+
+/// The names of the operations, as the parameter `op` has them.
+pub mod op {
+    /// Adds a user, or gives it a new token.
+    pub const USER_ADD: &str = "useradd";
+    /// Edits a user.
+    pub const USER_SET: &str = "userset";
+    /// Deletes a user.
+    pub const USER_DEL: &str = "userdel";
+    /// Makes or deletes a user's token.
+    pub const USER_TOKEN: &str = "usertoken";
+    /// Lists users.
+    pub const USERS_GET: &str = "usersget";
+    /// Creates a group.
+    pub const GROUP_ADD: &str = "groupadd";
+    /// Edits a group.
+    pub const GROUP_SET: &str = "groupset";
+    /// Deletes a group.
+    pub const GROUP_DEL: &str = "groupdel";
+    /// Adds members to a group, or removes them.
+    pub const GROUP_EDIT_MEMBERS: &str = "groupeditmembers";
+    /// Lists the members of a group.
+    pub const GROUP_GET_MEMBERS: &str = "groupgetmembers";
+    /// Sends a message.
+    pub const MESSAGE: &str = "message";
+}
+
+/// What a repeat of an operation does, in the terms of RFC 9110, section 9.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idempotency {
+    /// It changes nothing in the first place.
+    Safe,
+    /// It changes nothing more than the first time.
+    Idempotent,
+    /// It changes something again: a second message, group or token.
+    NotIdempotent,
+}
+
+/// One operation, ready to be posted, whose reply is read as an `R`.
+pub struct Operation<R> {
+    name: &'static str,
+    idempotency: Idempotency,
+    /// The encoded form, but for the token.
+    form: String,
+    reply: PhantomData<fn() -> R>,
+}
+
+/// Parameters of `useradd`.
+#[derive(Default)]
+pub struct UserAdd<'a> {
+    /// Address of the user.
+    pub addr: &'a str,
+    /// Application that the token is for.
+    pub appid: &'a str,
+    /// How long the token is valid.
+    pub expiry_minutes: Option<u64>,
+    /// Whether the user is enabled.
+    pub active: Option<bool>,
+    /// Maximum number of groups.
+    pub groups: Option<u32>,
+    /// Display name.
+    pub name: Option<&'a str>,
+}
+
+/// Options of a group, for `groupadd` and `groupset`.
+#[derive(Default)]
+pub struct GroupOptions<'a> {
+    /// Name of the group.
+    pub name: Option<&'a str>,
+    /// Flags of the group.
+    pub flag: Option<u32>,
+    /// How long the group lives.
+    pub expiry_seconds: Option<u64>,
+    /// By how much activity extends the group's life.
+    pub expiryext_seconds: Option<u64>,
+    /// Whether the group is enabled.
+    pub active: Option<bool>,
+}
+
+/// What members that are added to a group may do.
+#[derive(Default)]
+pub struct Permissions {
+    /// Whether they may send.
+    pub cs: Option<bool>,
+    /// Whether they receive.
+    pub cr: Option<bool>,
+    /// Whether they may publish.
+    pub canpub: Option<bool>,
+    /// Whether they may subscribe.
+    pub cansub: Option<bool>,
+    /// Whether they may list the members.
+    pub canlist: Option<bool>,
+}
+
+/// Who receives a message.
+pub enum Recipient<'a> {
+    /// The users with these addresses, separated by commas.
+    To(&'a str),
+    /// The members of the group with this id.
+    Group(u64),
+}
+
+/// Parameters of `message`.
+pub struct Message<'a> {
+    /// Address of the sender.
+    pub from: &'a str,
+    /// Who receives it.
+    pub recipient: Recipient<'a>,
+    /// Type of the message.
+    pub kind: Option<u32>,
+    /// How long Mesibo keeps it for receivers who are not connected.
+    pub expiry_seconds: Option<u64>,
+    /// The message itself.
+    pub msg: &'a str,
+}
+
+impl<R: FromReply> Operation<R> {
+    /// The name of the operation, one of [`op`].
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What a repeat of the operation does.
+    #[must_use]
+    pub fn idempotency(&self) -> Idempotency {
+        self.idempotency
+    }
+
+    /// The encoded form, with the application's token.
+    pub(super) fn form(&self, token: &str) -> String {
+        let mut form = self.form.clone();
+        Serializer::for_suffix(&mut form, self.form.len()).append_pair("token", token);
+        form
+    }
+}
+
+impl Operation<UserToken> {
+    /// "Add a User / Regenerate a User Access Token".
+    #[must_use]
+    pub fn user_add(user: &UserAdd) -> Self {
+        Form::new(op::USER_ADD)
+            .with("addr", user.addr)
+            .with("appid", user.appid)
+            .with("expiry", user.expiry_minutes)
+            .with("active", user.active)
+            .with("groups", user.groups)
+            .with("name", user.name)
+            .into_operation(Idempotency::NotIdempotent)
+    }
+
+    /// Makes a new token for a user and an app, as the vendor's console does.
+    #[must_use]
+    pub fn user_token(uid: u64, appid: &str) -> Self {
+        Form::new(op::USER_TOKEN)
+            .with("uid", uid)
+            .with("appid", appid)
+            .into_operation(Idempotency::NotIdempotent)
+    }
+}
+
+impl Operation<Users> {
+    /// "Get Users".
+    #[must_use]
+    pub fn users_get(addr: Option<&str>, count: Option<u32>) -> Self {
+        Form::new(op::USERS_GET)
+            .with("addr", addr)
+            .with("count", count)
+            .into_operation(Idempotency::Safe)
+    }
+}
+
+impl Operation<Done> {
+    /// "Edit a User".
+    #[must_use]
+    pub fn user_set(uid: u64, flag: Option<u32>, active: Option<bool>) -> Self {
+        Form::new(op::USER_SET)
+            .with("uid", uid)
+            .with("flag", flag)
+            .with("active", active)
+            .into_operation(Idempotency::Idempotent)
+    }
+
+    /// "Delete a User", and, as printed, "Delete a User Access Token".
+    #[must_use]
+    pub fn user_del(uid: u64) -> Self {
+        Form::new(op::USER_DEL)
+            .with("uid", uid)
+            .into_operation(Idempotency::Idempotent)
+    }
+
+    /// Deletes a user's token and leaves the user, as the vendor's console does.
+    #[must_use]
+    pub fn user_token_delete(uid: u64, appid: Option<&str>) -> Self {
+        Form::new(op::USER_TOKEN)
+            .with("uid", uid)
+            .with("appid", appid)
+            .with("delete", true)
+            .into_operation(Idempotency::Idempotent)
+    }
+
+    /// "Delete a Group".
+    #[must_use]
+    pub fn group_del(gid: u64) -> Self {
+        Form::new(op::GROUP_DEL)
+            .with("gid", gid)
+            .into_operation(Idempotency::Idempotent)
+    }
+
+    /// "Add or Remove Group Members", to add.
+    #[must_use]
+    pub fn group_add_members(gid: u64, members: &[String], permissions: &Permissions) -> Self {
+        Form::new(op::GROUP_EDIT_MEMBERS)
+            .with("gid", gid)
+            .with("m", members)
+            .with("delete", false)
+            .with("cs", permissions.cs)
+            .with("cr", permissions.cr)
+            .with("canpub", permissions.canpub)
+            .with("cansub", permissions.cansub)
+            .with("canlist", permissions.canlist)
+            .into_operation(Idempotency::Idempotent)
+    }
+
+    /// "Add or Remove Group Members", to remove.
+    #[must_use]
+    pub fn group_remove_members(gid: u64, members: &[String]) -> Self {
+        Form::new(op::GROUP_EDIT_MEMBERS)
+            .with("gid", gid)
+            .with("m", members)
+            .with("delete", true)
+            .into_operation(Idempotency::Idempotent)
+    }
+}
+
+impl Operation<Group> {
+    /// "Create a Group". An empty `members` is not sent.
+    #[must_use]
+    pub fn group_add(options: &GroupOptions, members: &[String]) -> Self {
+        Form::new(op::GROUP_ADD)
+            .with_options(options)
+            .with("m", (!members.is_empty()).then_some(members))
+            .into_operation(Idempotency::NotIdempotent)
+    }
+
+    /// "Edit a Group".
+    #[must_use]
+    pub fn group_set(gid: u64, options: &GroupOptions) -> Self {
+        Form::new(op::GROUP_SET)
+            .with("gid", gid)
+            .with_options(options)
+            .into_operation(Idempotency::Idempotent)
+    }
+}
+
+impl Operation<Members> {
+    /// "Get Group Members".
+    #[must_use]
+    pub fn group_get_members(gid: u64, count: Option<u32>) -> Self {
+        Form::new(op::GROUP_GET_MEMBERS)
+            .with("gid", gid)
+            .with("count", count)
+            .into_operation(Idempotency::Safe)
+    }
+}
+
+impl Operation<Sent> {
+    /// "Message API".
+    #[must_use]
+    pub fn message(message: &Message) -> Self {
+        let form = Form::new(op::MESSAGE).with("from", message.from);
+        let form = match message.recipient {
+            Recipient::To(addresses) => form.with("to", addresses),
+            Recipient::Group(gid) => form.with("gid", gid),
+        };
+        form.with("type", message.kind)
+            .with("expiry", message.expiry_seconds)
+            .with("msg", message.msg)
+            .into_operation(Idempotency::NotIdempotent)
+    }
+}
+
+struct Form {
+    name: &'static str,
+    pairs: Serializer<'static, String>,
+}
+
+impl Form {
+    fn new(name: &'static str) -> Self {
+        let pairs = Serializer::new(String::new());
+        Self { name, pairs }.with("op", name)
+    }
+
+    fn with(mut self, name: &str, value: impl Parameter) -> Self {
+        value.append(name, &mut self.pairs);
+        self
+    }
+
+    fn with_options(self, options: &GroupOptions) -> Self {
+        self.with("name", options.name)
+            .with("flag", options.flag)
+            .with("expiry", options.expiry_seconds)
+            .with("expiryext", options.expiryext_seconds)
+            .with("active", options.active)
+    }
+
+    fn into_operation<R>(mut self, idempotency: Idempotency) -> Operation<R> {
+        Operation {
+            name: self.name,
+            idempotency,
+            form: self.pairs.finish(),
+            reply: PhantomData,
+        }
+    }
+}
+
+/// A value that knows its form on the wire.
+trait Parameter {
+    fn append(self, name: &str, pairs: &mut Serializer<'static, String>);
+}
+
+impl Parameter for &str {
+    fn append(self, name: &str, pairs: &mut Serializer<'static, String>) {
+        pairs.append_pair(name, self);
+    }
+}
+
+impl Parameter for u32 {
+    fn append(self, name: &str, pairs: &mut Serializer<'static, String>) {
+        u64::from(self).append(name, pairs);
+    }
+}
+
+impl Parameter for u64 {
+    fn append(self, name: &str, pairs: &mut Serializer<'static, String>) {
+        pairs.append_pair(name, &self.to_string());
+    }
+}
+
+impl Parameter for bool {
+    fn append(self, name: &str, pairs: &mut Serializer<'static, String>) {
+        pairs.append_pair(name, if self { "1" } else { "0" });
+    }
+}
+
+/// A list, separated by commas.
+impl Parameter for &[String] {
+    fn append(self, name: &str, pairs: &mut Serializer<'static, String>) {
+        pairs.append_pair(name, &self.join(","));
+    }
+}
+
+impl<T: Parameter> Parameter for Option<T> {
+    fn append(self, name: &str, pairs: &mut Serializer<'static, String>) {
+        if let Some(value) = self {
+            value.append(name, pairs);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What Mesibo's replies hold: the verdict first, then what the operation
+//! promises. What a reader must take is listed with the wire's oddities in the
+//! README; [`super::lenient`] reads the single values.
+
+use std::time::SystemTime;
+
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use super::lenient::{boolean, id, list, number, text, time};
+
+/// A reply in which Mesibo said yes.
+#[derive(Default)]
+pub struct Reply(Map<String, Value>);
+
+/// Why a body is not a [`Reply`].
+pub(super) enum NotDone {
+    /// Mesibo said no, with its error code if it gave one.
+    Refused(Option<String>),
+    /// There is an error code, but no result.
+    Error(String),
+    /// The body cannot be read as a reply at all.
+    Unreadable(&'static str),
+}
+
+/// What an operation promises, read from its reply.
+pub trait FromReply: Sized {
+    /// Reads the reply, or says what it lacks.
+    ///
+    /// # Errors
+    ///
+    /// If the reply lacks something that the operation promises.
+    fn from_reply(reply: &Reply) -> Result<Self, &'static str>;
+}
+
+/// The reply of an operation that promises nothing more than a yes.
+#[derive(Debug)]
+pub struct Done;
+
+/// The user that `useradd` or `usertoken` made a token for.
+#[derive(Debug)]
+pub struct UserToken {
+    /// Id of the user, not 0.
+    pub uid: u64,
+    /// The new access token.
+    pub token: SecretString,
+}
+
+/// The users that `usersget` found.
+#[derive(Debug)]
+pub struct Users(pub Vec<User>);
+
+/// A user in a list. Mesibo promises none of the fields, so one that is absent or
+/// cannot be read is `None`.
+#[derive(Debug, Default)]
+pub struct User {
+    /// Id of the user.
+    pub uid: Option<u64>,
+    /// Address of the user.
+    pub address: Option<String>,
+    /// Whether the user is enabled.
+    pub active: Option<bool>,
+    /// Flags of the user.
+    pub flag: Option<u32>,
+    /// Whether the user is connected.
+    pub online: Option<bool>,
+    /// When the user was last connected.
+    pub last_online: Option<SystemTime>,
+    /// Whether the user is pinned.
+    pub pinned: Option<bool>,
+    /// Application of the token.
+    pub appid: Option<String>,
+    /// Access token.
+    pub token: Option<SecretString>,
+    /// Network address of the user's last connection.
+    pub ipaddr: Option<String>,
+}
+
+/// The group that `groupadd` created or `groupset` edited.
+#[derive(Debug)]
+pub struct Group {
+    /// Id of the group, not 0.
+    pub gid: u64,
+}
+
+/// The members that `groupgetmembers` found.
+#[derive(Debug)]
+pub struct Members(pub Vec<Member>);
+
+/// A member in a list. Mesibo promises none of the fields, as with [`User`].
+#[derive(Debug, Default)]
+pub struct Member {
+    /// Address of the member.
+    pub address: Option<String>,
+    /// Id of the member's user.
+    pub uid: Option<u64>,
+    /// Whether the member may send.
+    pub cansend: Option<bool>,
+    /// Whether the member receives.
+    pub canrecv: Option<bool>,
+}
+
+/// The message that `message` sent.
+#[derive(Debug)]
+pub struct Sent {
+    /// Id of the message, if the reply has one.
+    pub mid: Option<u64>,
+}
+
+impl Reply {
+    /// Reads a body: an object, or the bare text `OK` or `FAIL`.
+    pub(super) fn read(body: &[u8]) -> Result<Self, NotDone> {
+        let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+        let body = body.trim_ascii();
+        if body.eq_ignore_ascii_case(b"OK") {
+            return Ok(Self::default());
+        }
+        if body.eq_ignore_ascii_case(b"FAIL") {
+            return Err(NotDone::Refused(None));
+        }
+        let reply: Map<String, Value> = serde_json::from_slice(body)
+            .map_err(|_| NotDone::Unreadable("the reply is not a JSON object"))?;
+
+        let code = reply.get("error").and_then(text);
+        match (reply.get("result").and_then(verdict), code) {
+            (Some(true), _) => Ok(Self(reply)),
+            (Some(false), code) => Err(NotDone::Refused(code)),
+            (None, Some(code)) => Err(NotDone::Error(code)),
+            (None, None) => Err(NotDone::Unreadable("the reply has no result")),
+        }
+    }
+
+    fn get(&self, name: &str) -> &Value {
+        self.0.get(name).unwrap_or(&Value::Null)
+    }
+
+    fn list(&self, name: &str) -> Option<Vec<&Value>> {
+        list(self.get(name))
+    }
+}
+
+/// The forms of `result` that were seen.
+fn verdict(value: &Value) -> Option<bool> {
+    boolean(value).or_else(|| match value {
+        Value::String(text) if text.trim().eq_ignore_ascii_case("OK") => Some(true),
+        Value::String(text) if text.trim().eq_ignore_ascii_case("FAIL") => Some(false),
+        _ => None,
+    })
+}
+
+impl FromReply for Done {
+    fn from_reply(_: &Reply) -> Result<Self, &'static str> {
+        Ok(Self)
+    }
+}
+
+impl FromReply for UserToken {
+    fn from_reply(reply: &Reply) -> Result<Self, &'static str> {
+        let user = reply.get("user");
+        Ok(Self {
+            uid: id(&user["uid"]).ok_or("the reply lacks user.uid")?,
+            token: secret(&user["token"]).ok_or("the reply lacks user.token")?,
+        })
+    }
+}
+
+impl FromReply for Users {
+    fn from_reply(reply: &Reply) -> Result<Self, &'static str> {
+        let users = reply.list("users").ok_or("users is not a list")?;
+        let users = users.into_iter().map(User::read).collect::<Option<_>>();
+        Ok(Self(users.ok_or("a user is not an object")?))
+    }
+}
+
+impl User {
+    fn read(user: &Value) -> Option<Self> {
+        user.is_object().then(|| Self {
+            uid: id(&user["uid"]),
+            address: text(&user["address"]),
+            active: boolean(&user["active"]),
+            flag: number(&user["flag"]).and_then(|flag| flag.try_into().ok()),
+            online: boolean(&user["online"]),
+            last_online: time(&user["lastonline"]),
+            pinned: boolean(&user["pinned"]),
+            appid: text(&user["appid"]),
+            token: secret(&user["token"]),
+            ipaddr: text(&user["ipaddr"]),
+        })
+    }
+}
+
+impl FromReply for Group {
+    fn from_reply(reply: &Reply) -> Result<Self, &'static str> {
+        Ok(Self {
+            gid: id(&reply.get("group")["gid"]).ok_or("the reply lacks group.gid")?,
+        })
+    }
+}
+
+impl FromReply for Members {
+    fn from_reply(reply: &Reply) -> Result<Self, &'static str> {
+        let members = reply.list("members").ok_or("members is not a list")?;
+        let members = members.into_iter().map(Member::read).collect::<Option<_>>();
+        Ok(Self(
+            members.ok_or("a member is neither an object nor an address")?,
+        ))
+    }
+}
+
+impl Member {
+    /// Some servers give a bare address instead of an object.
+    fn read(member: &Value) -> Option<Self> {
+        if member.is_object() {
+            return Some(Self {
+                address: text(&member["address"]),
+                uid: id(&member["uid"]),
+                cansend: boolean(&member["cansend"]),
+                canrecv: boolean(&member["canrecv"]),
+            });
+        }
+        text(member).map(|address| Self {
+            address: Some(address),
+            ..Self::default()
+        })
+    }
+}
+
+impl FromReply for Sent {
+    fn from_reply(reply: &Reply) -> Result<Self, &'static str> {
+        Ok(Self {
+            mid: id(reply.get("mid")),
+        })
+    }
+}
+
+fn secret(value: &Value) -> Option<SecretString> {
+    text(value).map(SecretString::from)
+}

@@ -1,0 +1,73 @@
+//! Makes every status complete, whoever made it.
+//!
+//! Libraries answer some calls before a handler sees them: an unknown method, a
+//! message that is too large or cannot be decoded. Their statuses lack the
+//! `ErrorInfo` that every status of the facade carries, and some have another code.
+
+use std::any::Any;
+
+use axum::{
+    body::Body,
+    extract::Request,
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use http_body::Frame;
+use http_body_util::BodyExt as _;
+use tonic::{Code, Status};
+
+use crate::status::{self, Reason};
+
+/// The layer.
+pub(super) async fn layer(request: Request, next: Next) -> Response {
+    if !is_grpc(request.headers()) {
+        // gRPC's doc/PROTOCOL-HTTP2.md wants this status.
+        let text = "this port speaks gRPC: the content type must begin with application/grpc\n";
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, text).into_response();
+    }
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    if response.headers().contains_key(Status::GRPC_STATUS) {
+        return match completed(response.headers(), &path) {
+            Some(status) => status.into_http(),
+            None => response,
+        };
+    }
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| match frame.into_trailers() {
+            Ok(mut trailers) => {
+                if let Some(status) = completed(&trailers, &path) {
+                    // What is there stays if the status cannot be written, which would
+                    // take a text that is no header value; texts are escaped.
+                    let _ = status.add_header(&mut trailers);
+                }
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        }))
+    })
+}
+
+/// What a caller gets of a panic. The log has the rest, by the panic hook.
+pub(super) fn of_panic(_: Box<dyn Any + Send>) -> Response {
+    status::refuse(
+        Code::Internal,
+        Reason::InternalPanic,
+        "the facade has a defect; its log has more",
+    )
+    .into_http()
+}
+
+/// The complete status in the place of one without details.
+fn completed(headers: &HeaderMap, path: &str) -> Option<Status> {
+    let status = Status::from_header_map(headers)?;
+    let complete = status.code() == Code::Ok || headers.contains_key(Status::GRPC_STATUS_DETAILS);
+    (!complete).then(|| status::complete(&status, path))
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}

@@ -1,0 +1,177 @@
+//! `GroupService`: groups and their members.
+
+use tonic::{Request, Response, Status};
+
+use super::{Backend, open, validation::Rules};
+use crate::{
+    mesibo::{
+        operation::{GroupOptions, Operation, Permissions, op},
+        reply,
+    },
+    proto::{
+        CreateGroupRequest, CreateGroupResponse, DeleteGroupRequest, DeleteGroupResponse,
+        EditGroupMembersRequest, EditGroupMembersResponse, EditGroupRequest, EditGroupResponse,
+        GroupMember, ListGroupMembersRequest, ListGroupMembersResponse, MemberPermissions,
+        edit_group_members_request::Action, group_service_server::GroupService,
+    },
+};
+
+/// The implementation of `GroupService`.
+pub struct Groups {
+    backend: Backend,
+}
+
+impl Groups {
+    /// A service in front of `backend`.
+    #[must_use]
+    pub fn new(backend: Backend) -> Self {
+        Self { backend }
+    }
+}
+
+#[tonic::async_trait]
+impl GroupService for Groups {
+    async fn create_group(
+        &self,
+        request: Request<CreateGroupRequest>,
+    ) -> Result<Response<CreateGroupResponse>, Status> {
+        let (deadline, request) = open(request);
+        let mut rules = Rules::new(op::GROUP_ADD);
+        let expiry_seconds = rules.seconds("expiry", request.expiry);
+        let expiryext_seconds = rules.seconds("expiry_extension", request.expiry_extension);
+        rules.members(&request.members);
+        rules.check()?;
+
+        let options = GroupOptions {
+            name: request.name.as_deref(),
+            flag: request.flags,
+            expiry_seconds,
+            expiryext_seconds,
+            active: request.active,
+        };
+        let operation = Operation::group_add(&options, &request.members);
+        let group = self.backend.call(operation, deadline).await?;
+        Ok(Response::new(CreateGroupResponse { gid: group.gid }))
+    }
+
+    async fn edit_group(
+        &self,
+        request: Request<EditGroupRequest>,
+    ) -> Result<Response<EditGroupResponse>, Status> {
+        let (deadline, request) = open(request);
+        let mut rules = Rules::new(op::GROUP_SET);
+        rules.id("gid", request.gid);
+        let expiry_seconds = rules.seconds("expiry", request.expiry);
+        let expiryext_seconds = rules.seconds("expiry_extension", request.expiry_extension);
+        rules.at_least_one(&[
+            ("name", request.name.is_some()),
+            ("flags", request.flags.is_some()),
+            ("expiry", request.expiry.is_some()),
+            ("expiry_extension", request.expiry_extension.is_some()),
+            ("active", request.active.is_some()),
+        ]);
+        rules.check()?;
+
+        let options = GroupOptions {
+            name: request.name.as_deref(),
+            flag: request.flags,
+            expiry_seconds,
+            expiryext_seconds,
+            active: request.active,
+        };
+        let operation = Operation::group_set(request.gid, &options);
+        let group = self.backend.call(operation, deadline).await?;
+        Ok(Response::new(EditGroupResponse { gid: group.gid }))
+    }
+
+    async fn delete_group(
+        &self,
+        request: Request<DeleteGroupRequest>,
+    ) -> Result<Response<DeleteGroupResponse>, Status> {
+        let (deadline, request) = open(request);
+        let mut rules = Rules::new(op::GROUP_DEL);
+        rules.id("gid", request.gid);
+        rules.check()?;
+
+        let operation = Operation::group_del(request.gid);
+        self.backend.call(operation, deadline).await?;
+        Ok(Response::new(DeleteGroupResponse {}))
+    }
+
+    async fn edit_group_members(
+        &self,
+        request: Request<EditGroupMembersRequest>,
+    ) -> Result<Response<EditGroupMembersResponse>, Status> {
+        let (deadline, request) = open(request);
+        // A number that the contract does not know is no action either.
+        let action = Action::try_from(request.action).unwrap_or(Action::Unspecified);
+        let mut rules = Rules::new(op::GROUP_EDIT_MEMBERS);
+        rules.id("gid", request.gid);
+        rules.require(
+            !request.members.is_empty(),
+            "members",
+            "must have at least one entry",
+        );
+        rules.members(&request.members);
+        rules.require(
+            action != Action::Unspecified,
+            "action",
+            "must be ACTION_ADD or ACTION_REMOVE",
+        );
+        rules.require(
+            request.permissions.is_none() || action != Action::Remove,
+            "permissions",
+            "may be set only with ACTION_ADD",
+        );
+        rules.check()?;
+
+        let operation = if action == Action::Remove {
+            Operation::group_remove_members(request.gid, &request.members)
+        } else {
+            let permissions = request.permissions.unwrap_or_default().into();
+            Operation::group_add_members(request.gid, &request.members, &permissions)
+        };
+        self.backend.call(operation, deadline).await?;
+        Ok(Response::new(EditGroupMembersResponse {}))
+    }
+
+    async fn list_group_members(
+        &self,
+        request: Request<ListGroupMembersRequest>,
+    ) -> Result<Response<ListGroupMembersResponse>, Status> {
+        let (deadline, request) = open(request);
+        let mut rules = Rules::new(op::GROUP_GET_MEMBERS);
+        rules.id("gid", request.gid);
+        rules.count(request.count);
+        rules.check()?;
+
+        let operation = Operation::group_get_members(request.gid, request.count);
+        let reply::Members(members) = self.backend.call(operation, deadline).await?;
+        Ok(Response::new(ListGroupMembersResponse {
+            members: members.into_iter().map(GroupMember::from).collect(),
+        }))
+    }
+}
+
+impl From<MemberPermissions> for Permissions {
+    fn from(permissions: MemberPermissions) -> Self {
+        Self {
+            cs: permissions.can_send,
+            cr: permissions.can_receive,
+            canpub: permissions.can_publish,
+            cansub: permissions.can_subscribe,
+            canlist: permissions.can_list,
+        }
+    }
+}
+
+impl From<reply::Member> for GroupMember {
+    fn from(member: reply::Member) -> Self {
+        Self {
+            address: member.address,
+            uid: member.uid,
+            can_send: member.cansend,
+            can_receive: member.canrecv,
+        }
+    }
+}

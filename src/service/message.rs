@@ -1,0 +1,67 @@
+//! `MessageService`: messages to users and groups.
+
+use tonic::{Request, Response, Status};
+
+use super::{Backend, open, validation::Rules};
+use crate::{
+    mesibo::operation::{self, Message, Operation, op},
+    proto::{
+        SendMessageRequest, SendMessageResponse, message_service_server::MessageService,
+        send_message_request::Recipient,
+    },
+};
+
+/// The implementation of `MessageService`.
+pub struct Messages {
+    backend: Backend,
+}
+
+impl Messages {
+    /// A service in front of `backend`.
+    #[must_use]
+    pub fn new(backend: Backend) -> Self {
+        Self { backend }
+    }
+}
+
+#[tonic::async_trait]
+impl MessageService for Messages {
+    async fn send_message(
+        &self,
+        request: Request<SendMessageRequest>,
+    ) -> Result<Response<SendMessageResponse>, Status> {
+        let (deadline, request) = open(request);
+        let mut rules = Rules::new(op::MESSAGE);
+        rules.address("from_address", &request.from_address);
+        let recipient = match &request.recipient {
+            Some(Recipient::ToAddress(addresses)) => {
+                rules.recipients("to_address", addresses);
+                operation::Recipient::To(addresses)
+            }
+            Some(Recipient::Gid(gid)) => {
+                rules.id("gid", *gid);
+                operation::Recipient::Group(*gid)
+            }
+            None => {
+                rules.require(false, "recipient", "must be to_address or gid");
+                // Never sent, for the rule is broken.
+                operation::Recipient::To("")
+            }
+        };
+        let expiry_seconds = rules.seconds("expiry", request.expiry);
+        rules.message(&request.message);
+        rules.check()?;
+
+        let operation = Operation::message(&Message {
+            from: &request.from_address,
+            recipient,
+            kind: request.message_type,
+            expiry_seconds,
+            msg: &request.message,
+        });
+        let sent = self.backend.call(operation, deadline).await?;
+        Ok(Response::new(SendMessageResponse {
+            message_id: sent.mid,
+        }))
+    }
+}

@@ -1,0 +1,414 @@
+//! The one road from a failure to a gRPC status.
+//!
+//! Every status carries `google.rpc.ErrorInfo`. Its domain is [`MESIBO_DOMAIN`]
+//! where Mesibo said no, with Mesibo's own code as the reason, and [`DOMAIN`] where
+//! the facade did, with a [`Reason`]. Texts are for people; none holds a token or
+//! anything else that a peer made up, but for Mesibo's error code.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status, metadata::MetadataValue};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+
+use crate::mesibo::{Error, Failure, Idempotency};
+
+/// `ErrorInfo.domain` of what the facade itself refused or could not do.
+pub const DOMAIN: &str = "mesibo-grpc";
+
+/// `ErrorInfo.domain` of what Mesibo refused.
+pub const MESIBO_DOMAIN: &str = "mesibo.com";
+
+/// `ErrorInfo.reason` of a refusal in which Mesibo gave no error code.
+const NO_ERROR_CODE: &str = "NO_ERROR_CODE";
+
+/// gRFC A6: a negative value tells gRPC's own retries to leave a call alone.
+const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+/// Headers are small: 8 KiB with most clients, base64 and all the rest included.
+const MAX_VIOLATION_BYTES: usize = 4_000;
+
+/// `ErrorInfo.reason` of what the facade itself refused or could not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The request breaks rules of the contract; `BadRequest` has them all.
+    InvalidRequest,
+    /// `grpc-timeout` is not of the form that gRPC prescribes.
+    InvalidTimeout,
+    /// There is no such RPC.
+    UnknownMethod,
+    /// The health service does not know the name that was asked for.
+    UnknownService,
+    /// The request is not what gRPC and the contract prescribe.
+    MalformedRequest,
+    /// The request message is larger than the facade takes.
+    MessageTooLarge,
+    /// Time ran out.
+    DeadlineExceeded,
+    /// No connection to Mesibo could be made; nothing was sent.
+    UpstreamUnreachable,
+    /// The connection to Mesibo was lost after the request was sent.
+    ConnectionLost,
+    /// An HTTP status other than success, without a reply; metadata `http_status`.
+    UpstreamHttpStatus,
+    /// An HTTP redirect, which is never followed; metadata `http_status`.
+    UnexpectedRedirect,
+    /// What Mesibo answered cannot be read, or lacks what the RPC promises.
+    MalformedReply,
+    /// A defect of the facade.
+    InternalPanic,
+}
+
+impl Reason {
+    /// The reason as callers read it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "INVALID_REQUEST",
+            Self::InvalidTimeout => "INVALID_TIMEOUT",
+            Self::UnknownMethod => "UNKNOWN_METHOD",
+            Self::UnknownService => "UNKNOWN_SERVICE",
+            Self::MalformedRequest => "MALFORMED_REQUEST",
+            Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::UpstreamUnreachable => "UPSTREAM_UNREACHABLE",
+            Self::ConnectionLost => "CONNECTION_LOST",
+            Self::UpstreamHttpStatus => "UPSTREAM_HTTP_STATUS",
+            Self::UnexpectedRedirect => "UNEXPECTED_REDIRECT",
+            Self::MalformedReply => "MALFORMED_REPLY",
+            Self::InternalPanic => "INTERNAL_PANIC",
+        }
+    }
+}
+
+/// The gRPC codes of Mesibo's error codes: an operator's own first, then rules, for
+/// Mesibo has no official list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ErrorCodes(HashMap<String, Code>);
+
+impl ErrorCodes {
+    /// Rules with these exceptions.
+    #[must_use]
+    pub fn new(exceptions: HashMap<String, Code>) -> Self {
+        Self(exceptions)
+    }
+
+    /// The gRPC code of a Mesibo error code. The first rule that fits decides.
+    #[must_use]
+    pub fn get(&self, code: &str) -> Code {
+        if let Some(&exception) = self.0.get(code) {
+            return exception;
+        }
+        let is = |codes: &[&str]| codes.contains(&code);
+        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| code.starts_with(prefix));
+        let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| code.ends_with(suffix));
+
+        if is(&["BADOP"]) {
+            Code::Unimplemented
+        } else if is(&["AUTHFAIL"]) || ends(&["TOKEN"]) {
+            Code::Unauthenticated
+        } else if is(&["TOKENBREACH", "NOTALLOWED"]) || ends(&["DENIED", "DISABLED"]) {
+            Code::PermissionDenied
+        } else if ends(&["EXISTS"]) || starts(&["DUPLICATE"]) {
+            Code::AlreadyExists
+        } else if is(&["NOUSER", "NOGROUP", "NOMEMBER"]) || ends(&["NOTFOUND"]) {
+            Code::NotFound
+        } else if starts(&["MISSING", "BAD", "INVALID"]) {
+            Code::InvalidArgument
+        } else if starts(&["QUOTA", "TOOMANY"]) || code.contains("LIMIT") || ends(&["EXCEEDED"]) {
+            Code::ResourceExhausted
+        } else {
+            Code::Unknown
+        }
+    }
+}
+
+/// The status of a call to Mesibo that failed.
+#[must_use]
+pub fn from_error(error: &Error, codes: &ErrorCodes) -> Status {
+    let op = error.op();
+    let mut draft = match error.failure() {
+        Failure::Refused { code, retry_after } => {
+            Draft::refused(op, code.as_deref(), codes).retry_after(*retry_after)
+        }
+        Failure::Http {
+            status,
+            retry_after,
+        } => Draft::new(
+            from_http_status(*status),
+            Reason::UpstreamHttpStatus,
+            format!("Mesibo answered {op} with HTTP status {status} and no reply"),
+        )
+        .with("http_status", status.to_string())
+        .retry_after(*retry_after),
+        Failure::Redirect { status } => Draft::new(
+            Code::Internal,
+            Reason::UnexpectedRedirect,
+            format!(
+                "Mesibo answered {op} with a redirect, which is never followed; \
+                 the facade's operator must set the URL that it leads to"
+            ),
+        )
+        .with("http_status", status.to_string()),
+        Failure::Unreachable => Draft::new(
+            Code::Unavailable,
+            Reason::UpstreamUnreachable,
+            format!("Mesibo cannot be reached; {op} was not sent, so try it again"),
+        ),
+        Failure::ConnectionLost => Draft::new(
+            Code::Unavailable,
+            Reason::ConnectionLost,
+            format!("the connection to Mesibo was lost before it answered {op}"),
+        ),
+        Failure::OutOfTime { sent } => Draft::new(
+            Code::DeadlineExceeded,
+            Reason::DeadlineExceeded,
+            format!(
+                "the deadline passed before {op} was {}",
+                if *sent { "answered" } else { "sent" }
+            ),
+        ),
+        Failure::Malformed { .. } => Draft::new(
+            Code::Internal,
+            Reason::MalformedReply,
+            format!("Mesibo answered {op} with something that is not its reply"),
+        ),
+    }
+    .with("op", op);
+
+    if error.outcome_unknown() {
+        draft = draft.with("outcome", "unknown");
+        if error.idempotency() == Idempotency::NotIdempotent {
+            draft.leave_alone();
+        } else {
+            draft.text += "; it may have been carried out, and is safe to repeat";
+        }
+    }
+    draft.into_status()
+}
+
+/// The status of a request that breaks rules of the contract. Violations that do
+/// not fit into the headers of a response are counted instead.
+#[must_use]
+pub fn invalid_request(op: &str, mut violations: Vec<FieldViolation>) -> Status {
+    let total = violations.len();
+    let mut bytes = 0;
+    let fitting = violations
+        .iter()
+        .take_while(|violation| {
+            bytes += violation.field.len() + violation.description.len();
+            bytes <= MAX_VIOLATION_BYTES
+        })
+        .count();
+    violations.truncate(fitting);
+
+    let rest = match total - 1 {
+        0 => String::new(),
+        rest => format!(" (and {rest} more, listed in BadRequest)"),
+    };
+    let text = violations.first().map_or_else(String::new, |first| {
+        format!("{}: {}{rest}", first.field, first.description)
+    });
+    if fitting < total {
+        let rest = format!("and {} more violations", total - fitting);
+        violations.push(FieldViolation::new("", rest));
+    }
+
+    let mut draft = Draft::new(Code::InvalidArgument, Reason::InvalidRequest, text).with("op", op);
+    draft.violations = violations;
+    draft.into_status()
+}
+
+/// A status that the facade gives for a reason of its own, outside of any
+/// operation.
+#[must_use]
+pub fn refuse(code: Code, reason: Reason, text: impl Into<String>) -> Status {
+    Draft::new(code, reason, text).into_status()
+}
+
+/// The status that takes the place of one that a library made, without details.
+#[must_use]
+pub fn complete(status: &Status, path: &str) -> Status {
+    let text = status.message();
+    match status.code() {
+        // What tonic makes of a message above the limit; its text has both sizes.
+        Code::OutOfRange => refuse(Code::ResourceExhausted, Reason::MessageTooLarge, text),
+        Code::Unimplemented if text.is_empty() => refuse(
+            Code::Unimplemented,
+            Reason::UnknownMethod,
+            format!("there is no method {path}; server reflection lists those there are"),
+        ),
+        code => refuse(code, Reason::MalformedRequest, text),
+    }
+}
+
+/// All that goes into a status.
+struct Draft {
+    code: Code,
+    text: String,
+    domain: &'static str,
+    reason: String,
+    metadata: HashMap<String, String>,
+    violations: Vec<FieldViolation>,
+    retry_after: Option<Duration>,
+    no_retry: bool,
+}
+
+impl Draft {
+    fn new(code: Code, reason: Reason, text: impl Into<String>) -> Self {
+        Self {
+            code,
+            text: text.into(),
+            domain: DOMAIN,
+            reason: reason.as_str().to_owned(),
+            metadata: HashMap::new(),
+            violations: Vec::new(),
+            retry_after: None,
+            no_retry: false,
+        }
+    }
+
+    /// Mesibo said no.
+    fn refused(op: &str, code: Option<&str>, codes: &ErrorCodes) -> Self {
+        let reason = code.unwrap_or(NO_ERROR_CODE);
+        let code = codes.get(reason);
+        Self {
+            domain: MESIBO_DOMAIN,
+            reason: reason.to_owned(),
+            ..Self::new(code, Reason::UpstreamHttpStatus, refusal(op, reason, code))
+        }
+    }
+
+    fn with(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.metadata.insert(key.to_owned(), value.into());
+        self
+    }
+
+    fn retry_after(self, retry_after: Option<Duration>) -> Self {
+        Self {
+            retry_after,
+            ..self
+        }
+    }
+
+    /// Makes sure that no retry policy repeats the call.
+    fn leave_alone(&mut self) {
+        self.text += "; it may have been carried out, so check before you repeat it";
+        self.retry_after = None;
+        self.no_retry = true;
+        // Every stock retry policy repeats UNAVAILABLE.
+        if self.code == Code::Unavailable {
+            self.code = Code::Unknown;
+        }
+    }
+
+    fn into_status(self) -> Status {
+        let mut details = ErrorDetails::with_error_info(self.reason, self.domain, self.metadata);
+        if !self.violations.is_empty() {
+            details.set_bad_request(self.violations);
+        }
+        if self.retry_after.is_some() {
+            details.set_retry_info(self.retry_after);
+        }
+        let mut status = Status::with_error_details(self.code, self.text, details);
+        if self.no_retry {
+            status
+                .metadata_mut()
+                .insert(RETRY_PUSHBACK, MetadataValue::from_static("-1"));
+        }
+        status
+    }
+}
+
+/// What to tell a person about a refusal.
+fn refusal(op: &str, reason: &str, code: Code) -> String {
+    let advice = match code {
+        Code::Unauthenticated => {
+            return format!(
+                "Mesibo rejected the facade's application token ({reason}), not the caller's \
+                 credentials; the facade's operator must set a valid one"
+            );
+        }
+        Code::Unimplemented => "check the facade's upstream URL and Mesibo's version",
+        Code::PermissionDenied => "check the application and its users in Mesibo's console",
+        Code::AlreadyExists => "use what exists, or another name",
+        Code::NotFound => "check ids and addresses",
+        Code::InvalidArgument => "check the values of the request",
+        Code::ResourceExhausted => "wait, or raise the application's limits at Mesibo",
+        _ => "ask Mesibo what it means",
+    };
+    format!("Mesibo refused {op} with {reason}; {advice}")
+}
+
+/// gRPC's own table, doc/http-grpc-status-mapping.md.
+fn from_http_status(status: u16) -> Code {
+    match status {
+        400 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502 | 503 | 504 => Code::Unavailable,
+        _ => Code::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_codes_are_mapped_by_the_first_rule_that_fits() {
+        let codes = ErrorCodes::default();
+        for (code, expected) in [
+            ("BADOP", Code::Unimplemented),
+            ("AUTHFAIL", Code::Unauthenticated),
+            ("BADTOKEN", Code::Unauthenticated),
+            ("MISSINGTOKEN", Code::Unauthenticated),
+            ("TOKENBREACH", Code::PermissionDenied),
+            ("ACCESSDENIED", Code::PermissionDenied),
+            ("NOTALLOWED", Code::PermissionDenied),
+            ("USERDISABLED", Code::PermissionDenied),
+            ("EXISTS", Code::AlreadyExists),
+            ("USEREXISTS", Code::AlreadyExists),
+            ("DUPLICATEUSER", Code::AlreadyExists),
+            ("NOTFOUND", Code::NotFound),
+            ("NOUSER", Code::NotFound),
+            ("NOGROUP", Code::NotFound),
+            ("NOMEMBER", Code::NotFound),
+            ("BADUSERNOTFOUND", Code::NotFound),
+            ("MISSINGPARA", Code::InvalidArgument),
+            ("MISSINGAPPID", Code::InvalidArgument),
+            ("BADUSER", Code::InvalidArgument),
+            ("BADAPP", Code::InvalidArgument),
+            ("INVALIDUID", Code::InvalidArgument),
+            ("QUOTA", Code::ResourceExhausted),
+            ("QUOTAREACHED", Code::ResourceExhausted),
+            ("RATELIMITED", Code::ResourceExhausted),
+            ("TOOMANYUSERS", Code::ResourceExhausted),
+            ("SIZEEXCEEDED", Code::ResourceExhausted),
+            ("WHATEVER", Code::Unknown),
+            ("", Code::Unknown),
+            // Case counts: this is some gateway's text, not a code of Mesibo's.
+            ("Bad Gateway", Code::Unknown),
+        ] {
+            assert_eq!(codes.get(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_operators_exception_goes_before_the_rules() {
+        let codes = ErrorCodes::new(HashMap::from([("BADOP".to_owned(), Code::Internal)]));
+        assert_eq!(codes.get("BADOP"), Code::Internal);
+        assert_eq!(codes.get("AUTHFAIL"), Code::Unauthenticated);
+    }
+
+    #[test]
+    fn violations_that_do_not_fit_into_headers_are_counted() {
+        let violation = || FieldViolation::new("members[7]", "x".repeat(90));
+        let status = invalid_request("groupadd", (0..10_000).map(|_| violation()).collect());
+        let details = status.get_error_details();
+        let violations = details.bad_request().unwrap().field_violations.clone();
+        assert_eq!(violations.len(), 41);
+        assert_eq!(violations[40].description, "and 9960 more violations");
+        assert!(status.details().len() < 5_500);
+    }
+}
