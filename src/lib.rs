@@ -9,9 +9,11 @@
 //! - [`mesibo`]: the back, a client of Mesibo's backend API
 //! - [`status`]: the one road from a failure to a gRPC status
 //! - [`server`]: the gRPC server around the services
+//! - [`sandbox`]: an emulator of Mesibo's backend, for work without an account
 
 pub mod mesibo;
 pub mod proto;
+pub mod sandbox;
 pub mod server;
 pub mod service;
 pub mod status;
