@@ -7,9 +7,9 @@
 //! - [`client`]: the HTTP exchange, with its bounds
 //! - [`connections`]: the connections, with their lifetime and the proxy
 //! - [`reply`]: what the answers hold
-//! - [`lenient`]: reading of Mesibo's loosely typed JSON
+//! - `lenient`: reading of Mesibo's loosely typed JSON
 //! - [`error`]: what can go wrong
-//! - [`redact`]: excerpts of replies for the log, without tokens
+//! - `redact`: excerpts of replies for the log, without tokens
 
 pub mod client;
 pub mod connections;

@@ -140,9 +140,9 @@ impl<R: FromReply> Operation<R> {
 
     /// The encoded form, with the application's token.
     pub(super) fn form(&self, token: &str) -> String {
-        let mut form = self.form.clone();
-        Serializer::for_suffix(&mut form, self.form.len()).append_pair("token", token);
-        form
+        Serializer::new(self.form.clone())
+            .append_pair("token", token)
+            .finish()
     }
 }
 

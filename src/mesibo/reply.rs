@@ -1,6 +1,6 @@
 //! What Mesibo's replies hold: the verdict first, then what the operation
-//! promises. What a reader must take is listed with the wire's oddities in the
-//! README; [`super::lenient`] reads the single values.
+//! promises. `lenient` beside this reads the single values, in all the shapes that
+//! Mesibo gives them.
 
 use std::time::SystemTime;
 

@@ -200,12 +200,13 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
         Ok(op) => tracing::debug!(op, "sandbox did an operation"),
         Err(code) => tracing::debug!(?code, "sandbox refused an operation"),
     }
-    json(&reply.into())
+    json(Value::from(reply).to_string())
 }
 
 async fn show(State(shared): State<Shared>) -> Response {
     let held = lock(&shared).snapshot(SystemTime::now().into());
-    json(&held)
+    // For people, too.
+    json(format!("{held:#}\n"))
 }
 
 async fn forget(State(shared): State<Shared>) -> StatusCode {
@@ -218,6 +219,6 @@ fn lock(shared: &Mutex<Backend>) -> MutexGuard<'_, Backend> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn json(value: &Value) -> Response {
-    ([(CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+fn json(text: String) -> Response {
+    ([(CONTENT_TYPE, "application/json")], text).into_response()
 }

@@ -83,11 +83,13 @@ impl Server {
 }
 
 /// Adds health, and both versions of reflection: many tools know only the older.
+/// Reflection knows the details of errors as well, so that tools can show them.
 fn add_common_services(services: Routes, health: health::HealthService) -> Routes {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     services
         .add_service(HealthServer::new(health))

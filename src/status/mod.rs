@@ -5,12 +5,15 @@
 //! the facade did, with a [`Reason`]. Texts are for people; none holds a token or
 //! anything else that a peer made up, but for Mesibo's error code.
 
+mod error_codes;
+
 use std::{collections::HashMap, time::Duration};
 
 use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 use crate::mesibo::{Error, Failure, Idempotency};
+pub use error_codes::ErrorCodes;
 
 /// `ErrorInfo.domain` of what the facade itself refused or could not do.
 pub const DOMAIN: &str = "mesibo-grpc";
@@ -76,48 +79,6 @@ impl Reason {
             Self::UnexpectedRedirect => "UNEXPECTED_REDIRECT",
             Self::MalformedReply => "MALFORMED_REPLY",
             Self::InternalPanic => "INTERNAL_PANIC",
-        }
-    }
-}
-
-/// The gRPC codes of Mesibo's error codes: an operator's own first, then rules, for
-/// Mesibo has no official list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ErrorCodes(HashMap<String, Code>);
-
-impl ErrorCodes {
-    /// Rules with these exceptions.
-    #[must_use]
-    pub fn new(exceptions: HashMap<String, Code>) -> Self {
-        Self(exceptions)
-    }
-
-    /// The gRPC code of a Mesibo error code. The first rule that fits decides.
-    #[must_use]
-    pub fn get(&self, code: &str) -> Code {
-        if let Some(&exception) = self.0.get(code) {
-            return exception;
-        }
-        let is = |codes: &[&str]| codes.contains(&code);
-        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| code.starts_with(prefix));
-        let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| code.ends_with(suffix));
-
-        if is(&["BADOP"]) {
-            Code::Unimplemented
-        } else if is(&["AUTHFAIL"]) || ends(&["TOKEN"]) {
-            Code::Unauthenticated
-        } else if is(&["TOKENBREACH", "NOTALLOWED"]) || ends(&["DENIED", "DISABLED"]) {
-            Code::PermissionDenied
-        } else if ends(&["EXISTS"]) || starts(&["DUPLICATE"]) {
-            Code::AlreadyExists
-        } else if is(&["NOUSER", "NOGROUP", "NOMEMBER"]) || ends(&["NOTFOUND"]) {
-            Code::NotFound
-        } else if starts(&["MISSING", "BAD", "INVALID"]) {
-            Code::InvalidArgument
-        } else if starts(&["QUOTA", "TOOMANY"]) || code.contains("LIMIT") || ends(&["EXCEEDED"]) {
-            Code::ResourceExhausted
-        } else {
-            Code::Unknown
         }
     }
 }
@@ -254,27 +215,28 @@ struct Draft {
 }
 
 impl Draft {
+    /// The facade said no.
     fn new(code: Code, reason: Reason, text: impl Into<String>) -> Self {
-        Self {
-            code,
-            text: text.into(),
-            domain: DOMAIN,
-            reason: reason.as_str().to_owned(),
-            metadata: HashMap::new(),
-            violations: Vec::new(),
-            retry_after: None,
-            no_retry: false,
-        }
+        Self::of(DOMAIN, reason.as_str(), code, text.into())
     }
 
     /// Mesibo said no.
     fn refused(op: &str, code: Option<&str>, codes: &ErrorCodes) -> Self {
         let reason = code.unwrap_or(NO_ERROR_CODE);
         let code = codes.get(reason);
+        Self::of(MESIBO_DOMAIN, reason, code, refusal(op, reason, code))
+    }
+
+    fn of(domain: &'static str, reason: &str, code: Code, text: String) -> Self {
         Self {
-            domain: MESIBO_DOMAIN,
+            code,
+            text,
+            domain,
             reason: reason.to_owned(),
-            ..Self::new(code, Reason::UpstreamHttpStatus, refusal(op, reason, code))
+            metadata: HashMap::new(),
+            violations: Vec::new(),
+            retry_after: None,
+            no_retry: false,
         }
     }
 
@@ -354,52 +316,6 @@ fn from_http_status(status: u16) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn error_codes_are_mapped_by_the_first_rule_that_fits() {
-        let codes = ErrorCodes::default();
-        for (code, expected) in [
-            ("BADOP", Code::Unimplemented),
-            ("AUTHFAIL", Code::Unauthenticated),
-            ("BADTOKEN", Code::Unauthenticated),
-            ("MISSINGTOKEN", Code::Unauthenticated),
-            ("TOKENBREACH", Code::PermissionDenied),
-            ("ACCESSDENIED", Code::PermissionDenied),
-            ("NOTALLOWED", Code::PermissionDenied),
-            ("USERDISABLED", Code::PermissionDenied),
-            ("EXISTS", Code::AlreadyExists),
-            ("USEREXISTS", Code::AlreadyExists),
-            ("DUPLICATEUSER", Code::AlreadyExists),
-            ("NOTFOUND", Code::NotFound),
-            ("NOUSER", Code::NotFound),
-            ("NOGROUP", Code::NotFound),
-            ("NOMEMBER", Code::NotFound),
-            ("BADUSERNOTFOUND", Code::NotFound),
-            ("MISSINGPARA", Code::InvalidArgument),
-            ("MISSINGAPPID", Code::InvalidArgument),
-            ("BADUSER", Code::InvalidArgument),
-            ("BADAPP", Code::InvalidArgument),
-            ("INVALIDUID", Code::InvalidArgument),
-            ("QUOTA", Code::ResourceExhausted),
-            ("QUOTAREACHED", Code::ResourceExhausted),
-            ("RATELIMITED", Code::ResourceExhausted),
-            ("TOOMANYUSERS", Code::ResourceExhausted),
-            ("SIZEEXCEEDED", Code::ResourceExhausted),
-            ("WHATEVER", Code::Unknown),
-            ("", Code::Unknown),
-            // Case counts: this is some gateway's text, not a code of Mesibo's.
-            ("Bad Gateway", Code::Unknown),
-        ] {
-            assert_eq!(codes.get(code), expected, "{code}");
-        }
-    }
-
-    #[test]
-    fn an_operators_exception_goes_before_the_rules() {
-        let codes = ErrorCodes::new(HashMap::from([("BADOP".to_owned(), Code::Internal)]));
-        assert_eq!(codes.get("BADOP"), Code::Internal);
-        assert_eq!(codes.get("AUTHFAIL"), Code::Unauthenticated);
-    }
 
     #[test]
     fn violations_that_do_not_fit_into_headers_are_counted() {
