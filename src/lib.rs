@@ -4,6 +4,8 @@
 //! operation, the client posts it and reads the reply, and the service answers, or
 //! a status does.
 //!
+//! - [`cli`]: the command line
+//! - [`config`]: every setting, with its default
 //! - [`proto`]: the generated code of the contract
 //! - [`service`]: the front, one function an RPC
 //! - [`mesibo`]: the back, a client of Mesibo's backend API
@@ -11,6 +13,8 @@
 //! - [`server`]: the gRPC server around the services
 //! - [`sandbox`]: an emulator of Mesibo's backend, for work without an account
 
+pub mod cli;
+pub mod config;
 pub mod mesibo;
 pub mod proto;
 pub mod sandbox;

@@ -1,6 +1,6 @@
 //! What can go wrong between a call and its answer.
 
-use std::{error, fmt, time::Duration};
+use std::{error, fmt, iter, time::Duration};
 
 use super::operation::Idempotency;
 
@@ -133,4 +133,12 @@ impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.source.as_deref().map(|source| source as _)
     }
+}
+
+/// An error and its causes, in one line.
+#[must_use]
+pub fn chain(error: &(dyn error::Error + 'static)) -> String {
+    let causes = iter::successors(Some(error), |error| error.source());
+    let causes: Vec<_> = causes.map(ToString::to_string).collect();
+    causes.join(": ")
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tonic::{Request, Status, service::Routes};
 
 use crate::{
-    mesibo::{self, Client, Failure, Operation, reply::FromReply},
+    mesibo::{self, Client, Failure, Operation, error::chain, reply::FromReply},
     proto::{
         group_service_server::GroupServiceServer, message_service_server::MessageServiceServer,
         user_service_server::UserServiceServer,
@@ -87,10 +87,7 @@ fn open<T>(request: Request<T>) -> (Deadline, T) {
 
 /// Logs a failure, once, with what its status does not tell.
 fn log(error: &mesibo::Error) {
-    let cause = std::iter::successors(error.source(), |error| (*error).source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ");
+    let cause = error.source().map(chain).unwrap_or_default();
     match error.failure() {
         // Mesibo works, and the caller is told.
         Failure::Refused { .. } => tracing::info!(%error, "Mesibo refused a call"),
