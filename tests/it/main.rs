@@ -1,0 +1,18 @@
+//! Tests over real sockets: a client, the server, and an HTTP backend.
+
+// Nothing is reachable from outside a test binary; here `pub` means "for the tests".
+#![allow(unreachable_pub)]
+
+mod deadlines;
+mod errors;
+mod health;
+mod program;
+mod replies;
+mod requests;
+mod sandbox;
+mod secrets;
+mod statuses;
+mod support;
+mod upstream;
+mod validation;
+mod walk;

@@ -1,0 +1,259 @@
+//! The program as a process: its settings, its signals, its exit statuses.
+
+use std::{io::Write as _, net::TcpListener, process::Output};
+
+use mesibo_grpc::proto::{DeleteUserRequest, user_service_client::UserServiceClient};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::support::{Answer, Backend, Process, TOKEN, facade::soon, process::command};
+
+fn run(args: &[&str], token: Option<&str>) -> Output {
+    let mut command = command(args);
+    if let Some(token) = token {
+        command.env("MESIBO_APP_TOKEN", token);
+    }
+    command.output().unwrap()
+}
+
+async fn channel(process: &Process) -> Channel {
+    let address = format!("http://{}", process.address);
+    Endpoint::from_shared(address)
+        .unwrap()
+        .connect()
+        .await
+        .unwrap()
+}
+
+/// Asserts a start that a wrong setting stops: exit status 2, and one line.
+fn assert_refused(output: &Output, says: &str) {
+    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("mesibo-grpc: "), "{stderr}");
+    assert!(stderr.contains(says), "{stderr} lacks {says}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn each_wrong_setting_stops_the_start_with_one_line() {
+    for (flag, value) in [
+        ("--listen", "nowhere"),
+        ("--listen", "127.0.0.1"),
+        ("--listen", "127.0.0.1:65536"),
+        ("--upstream-url", "http://api.mesibo.com/api.php"),
+        ("--upstream-proxy", "10.0.0.1"),
+        ("--upstream-ca-file", "/nowhere"),
+        ("--upstream-connect-timeout", "3"),
+        ("--upstream-idle-timeout", "never"),
+        ("--upstream-connection-lifetime", "-5m"),
+        ("--max-reply-bytes", "1MiB"),
+        ("--max-request-bytes", "0"),
+        ("--default-deadline", "2m"),
+        ("--max-deadline", "1s"),
+        ("--shutdown-grace", "x"),
+        ("--delete-user-token-op", "useredit"),
+        ("--error-codes", "NOCREDIT"),
+        ("--log", "loud"),
+        ("--config", "/nowhere"),
+        ("--app-token-file", "/nowhere"),
+    ] {
+        let output = run(&["serve", &format!("{flag}={value}")], Some(TOKEN));
+        let says = flag.trim_start_matches("--");
+        // Two settings contradict each other under the name of one.
+        let says = says.replace("max-deadline", "default-deadline");
+        assert_refused(&output, &says);
+    }
+}
+
+#[test]
+fn a_wrong_environment_variable_or_file_stops_the_start_as_well() {
+    let mut serve = command(&["serve"]);
+    serve.env("MESIBO_APP_TOKEN", TOKEN);
+    serve.env("MESIBO_GRPC_LISTEN", "nowhere");
+    assert_refused(&serve.output().unwrap(), "listen: expected");
+
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"listen = 7").unwrap();
+    let path = file.path().to_str().unwrap();
+    let output = run(&["serve", "--config", path], Some(TOKEN));
+    assert_refused(&output, "listen: expected");
+}
+
+#[test]
+fn serve_needs_one_token_and_never_falls_back_to_the_sandbox() {
+    assert_refused(&run(&["serve"], None), "MESIBO_APP_TOKEN");
+    assert_refused(&run(&["serve"], Some("")), "app-token: expected");
+}
+
+#[test]
+fn a_wrong_command_line_is_told_in_one_line() {
+    for (args, says) in [
+        (&[][..], "a command"),
+        (&["server"], "server"),
+        (&["serve", "--port", "1"], "--port"),
+        (&["sandbox", "--upstream-url", "x"], "--upstream-url"),
+        (&["sandbox", "--emulator-listen", "x"], "emulator-listen"),
+        (&["health", "--address", "127.0.0.1:50051"], "address"),
+        (&["serve", "--listen"], "--listen"),
+    ] {
+        assert_refused(&run(args, Some(TOKEN)), says);
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_stops_the_start() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let output = run(&["serve", "--listen", &taken], Some(TOKEN));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("listen: "), "{stderr}");
+}
+
+#[test]
+fn help_tells_every_setting_and_the_version_is_shown() {
+    let help = run(&["serve", "--help"], None);
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    for says in [
+        "--listen <ADDR>",
+        "MESIBO_GRPC_LISTEN",
+        "[default: 127.0.0.1:50051]",
+        "MESIBO_APP_TOKEN",
+    ] {
+        assert!(help.contains(says), "{help}");
+    }
+    let version = run(&["--version"], None);
+    let expected = concat!("mesibo-grpc ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(String::from_utf8(version.stdout).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn settings_come_from_flags_then_environment_then_file() {
+    let backend = Backend::always(Answer::ok(r#"{"result": false, "error": "X"}"#));
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    write!(
+        file,
+        "upstream-url = '{}'\nlisten = 'wrong'\nlog = 'wrong'\n[error-codes]\nX = 'ABORTED'\n",
+        backend.url()
+    )
+    .unwrap();
+    let mut serve = command(&["serve", "--config", file.path().to_str().unwrap()]);
+    let mut token = tempfile::NamedTempFile::new().unwrap();
+    writeln!(token, "{TOKEN}").unwrap();
+    serve.env("MESIBO_APP_TOKEN_FILE", token.path());
+    serve.env("MESIBO_GRPC_LISTEN", "wrong");
+    serve.env("MESIBO_GRPC_LOG", "info");
+    let process = Process::start(serve);
+    let mut users = UserServiceClient::new(channel(&process).await);
+    let status = users.delete_user(DeleteUserRequest { uid: 7 }).await;
+    assert_eq!(status.unwrap_err().code(), tonic::Code::Aborted);
+    assert_eq!(backend.only_request().get("token"), Some(TOKEN));
+}
+
+#[tokio::test]
+async fn the_start_is_logged_with_the_upstream_and_the_proxy_without_its_credentials() {
+    let process = Process::serve(
+        "http://127.0.0.1:1/api.php",
+        &[
+            "--upstream-proxy",
+            "http://user:pass@127.0.0.1:3128",
+            "--delete-user-token-op",
+            "userdel",
+        ],
+    );
+    process.signal("TERM");
+    let (status, printed, log) = process.wait();
+    assert!(status.success());
+    assert_eq!(printed, "");
+    assert!(log.contains("upstream=http://127.0.0.1:1/api.php"), "{log}");
+    assert!(log.contains("http://127.0.0.1:3128"), "{log}");
+    assert!(log.contains("userdel, which deletes the user"), "{log}");
+    assert!(!log.contains("pass"), "{log}");
+}
+
+#[tokio::test]
+async fn health_tells_by_its_exit_status_whether_a_server_serves() {
+    let process = Process::serve("http://127.0.0.1:1/", &[]);
+    let address = format!("http://{}", process.address);
+    let health = |args: &[&str]| run(&[&["health", "--address", &address], args].concat(), None);
+    for service in ["", "mesibo.v1.UserService", "mesibo.v1.MessageService"] {
+        let output = health(&["--service", service]);
+        assert!(output.status.success(), "{output:?}");
+        assert!(output.stderr.is_empty());
+    }
+    assert!(health(&[]).status.success());
+    let unknown = health(&["--service", "nothing"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(unknown.stderr).unwrap().lines().count(),
+        1
+    );
+    process.signal("TERM");
+    process.wait();
+    assert_eq!(health(&[]).status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_signal_lets_calls_in_flight_finish_and_then_ends_the_process_well() {
+    for signal in ["TERM", "INT"] {
+        let (answer, wait) = std::sync::mpsc::channel();
+        let wait = std::sync::Mutex::new(wait);
+        let backend = Backend::scripted(move |_| {
+            wait.lock().unwrap().recv().unwrap();
+            Answer::ok("OK")
+        });
+        let process = Process::serve(&backend.url(), &[]);
+        let mut users = UserServiceClient::new(channel(&process).await);
+        let call =
+            tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
+        soon(backend.got(1)).await;
+        process.signal(signal);
+        soon(logged(&process, "stopping")).await;
+        answer.send(()).unwrap();
+        soon(call).await.unwrap().unwrap();
+        let (status, _, log) = soon(tokio::task::spawn_blocking(move || process.wait()))
+            .await
+            .unwrap();
+        assert_eq!(status.code(), Some(0), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn the_grace_period_bounds_a_shutdown() {
+    let backend = Backend::always(Answer::Hang);
+    let process = Process::serve(&backend.url(), &["--shutdown-grace", "300ms"]);
+    let mut users = UserServiceClient::new(channel(&process).await);
+    let call = tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
+    soon(backend.got(1)).await;
+    process.signal("TERM");
+    let (status, _, _) = soon(tokio::task::spawn_blocking(move || process.wait()))
+        .await
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(soon(call).await.unwrap().is_err());
+    soon(backend.hung_up(1)).await;
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_process_at_once() {
+    let backend = Backend::always(Answer::Hang);
+    let process = Process::serve(&backend.url(), &["--shutdown-grace", "10m"]);
+    let mut users = UserServiceClient::new(channel(&process).await);
+    let call = tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
+    soon(backend.got(1)).await;
+    process.signal("TERM");
+    soon(logged(&process, "stopping")).await;
+    process.signal("TERM");
+    let (status, _, _) = soon(tokio::task::spawn_blocking(move || process.wait()))
+        .await
+        .unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert!(soon(call).await.unwrap().is_err());
+}
+
+async fn logged(process: &Process, text: &str) {
+    while !process.log().contains(text) {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,138 @@
+//! Tokens stay where they belong: the application's in the body of requests to
+//! Mesibo, a user's in the answer to the caller who asked for it.
+
+use mesibo_grpc::proto::{
+    CreateUserRequest, CreateUserResponse, ListUsersRequest, ListUsersResponse,
+    RegenerateUserTokenResponse, SendMessageRequest, User,
+    message_service_client::MessageServiceClient, send_message_request::Recipient,
+    user_service_client::UserServiceClient,
+};
+use tonic::{Status, transport::Endpoint};
+
+use crate::support::{Answer, Backend, Process, TOKEN};
+
+/// A user's token, of the form that Mesibo's have.
+const USER_TOKEN: &str = "89314021d442c8169b2f3baf71c79caa3b026c16daedd3ee9";
+
+/// Every form in which the application's token may be echoed.
+fn forms() -> [String; 3] {
+    let encoded = form_urlencoded::byte_serialize(TOKEN.as_bytes()).collect();
+    [TOKEN.into(), encoded, TOKEN.replace('/', "\\/")]
+}
+
+/// Answers that echo the tokens in every place, well-formed and not.
+fn echoes() -> Vec<Answer> {
+    let mut answers = vec![
+        Answer::ok(format!(
+            r#"{{"result": true, "user": {{"uid": "x", "token": "{USER_TOKEN}"}}}}"#
+        )),
+        Answer::ok(format!(
+            r#"{{"result": true, "user": {{"uid": 1, "token": "{USER_TOKEN}"}}}}"#
+        )),
+        Answer::ok(format!(
+            r#"{{"result": true, "users": [{{"token": "{USER_TOKEN}"}}]}}"#
+        )),
+        Answer::ok(format!(r#"{{"result": true, "users": "{USER_TOKEN}"}}"#)),
+        Answer::Hang,
+    ];
+    for token in forms() {
+        answers.extend([
+            Answer::ok(&token),
+            Answer::ok(format!("<p>the token {token} is wrong</p>")),
+            Answer::ok(format!(r#"{{"result": false, "error": "BAD {token}"}}"#)),
+            Answer::http(502, &[], &token),
+            Answer::http(
+                307,
+                &[("location", &format!("http://127.0.0.1:1/?token={token}"))],
+                "",
+            ),
+            Answer::SendAndClose(format!("HTTP/1.1 200 {token}\r\nx: {token}").into()),
+            Answer::SendAndClose(token.into()),
+        ]);
+    }
+    answers
+}
+
+// The client's connection must see the server go while this waits for its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_status_and_no_log_line_at_any_level_has_a_token() {
+    for answer in echoes() {
+        let backend = Backend::always(answer.clone());
+        let process = Process::serve(
+            &backend.url(),
+            &["--log", "trace", "--default-deadline", "300ms"],
+        );
+        let channel = Endpoint::from_shared(format!("http://{}", process.address)).unwrap();
+        let channel = channel.connect().await.unwrap();
+        let mut statuses: Vec<Status> = Vec::new();
+        let mut users = UserServiceClient::new(channel.clone());
+        let request = CreateUserRequest {
+            address: "alice".into(),
+            app_id: "demo".into(),
+            ..Default::default()
+        };
+        statuses.extend(users.create_user(request).await.err());
+        statuses.extend(users.list_users(ListUsersRequest::default()).await.err());
+        let request = SendMessageRequest {
+            from_address: "alice".into(),
+            recipient: Some(Recipient::Gid(9)),
+            message: "hi".into(),
+            ..Default::default()
+        };
+        let sent = MessageServiceClient::new(channel)
+            .send_message(request)
+            .await;
+        statuses.extend(sent.err());
+        assert_eq!(backend.requests().len(), 3);
+
+        process.signal("TERM");
+        let (_, printed, log) = process.wait();
+        assert!(log.contains("TRACE"), "the log is on");
+        for status in &statuses {
+            let details = String::from_utf8_lossy(status.details());
+            assert_secret_free(&format!("{status:?} {details}"), &answer);
+        }
+        assert_secret_free(&printed, &answer);
+        assert_secret_free(&log, &answer);
+    }
+}
+
+fn assert_secret_free(text: &str, answer: &Answer) {
+    for secret in forms().iter().map(String::as_str).chain([USER_TOKEN]) {
+        if let Some(at) = text.find(secret) {
+            let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+            panic!("{answer:?} gives away {}", &text[line..at + secret.len()]);
+        }
+    }
+}
+
+#[test]
+fn the_debug_output_of_messages_has_no_token() {
+    let access_token = USER_TOKEN.to_owned();
+    let user = User {
+        access_token: Some(access_token.clone()),
+        uid: Some(5302),
+        ..Default::default()
+    };
+    for debug in [
+        format!(
+            "{:?}",
+            CreateUserResponse {
+                uid: 5302,
+                access_token: access_token.clone()
+            }
+        ),
+        format!(
+            "{:?}",
+            RegenerateUserTokenResponse {
+                uid: 5302,
+                access_token
+            }
+        ),
+        format!("{user:?}"),
+        format!("{:#?}", ListUsersResponse { users: vec![user] }),
+    ] {
+        assert!(debug.contains("5302"), "{debug}");
+        assert!(!debug.contains(USER_TOKEN), "{debug}");
+    }
+}

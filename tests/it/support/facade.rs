@@ -1,0 +1,99 @@
+//! The facade, as `serve` runs it, in front of a backend.
+
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
+
+use mesibo_grpc::{
+    config::Config,
+    mesibo::Client,
+    proto::{
+        group_service_client::GroupServiceClient, message_service_client::MessageServiceClient,
+        user_service_client::UserServiceClient,
+    },
+    server::Server,
+    service::{self, Backend},
+};
+use tonic::{
+    service::Routes,
+    transport::{Channel, Endpoint},
+};
+
+use super::{TOKEN, thread};
+
+/// A running facade, and a channel to it.
+pub struct Facade {
+    server: thread::Server,
+    pub channel: Channel,
+}
+
+impl Facade {
+    /// A facade with default settings in front of a backend.
+    pub fn new(upstream_url: &str) -> Self {
+        Self::with(upstream_url, &[])
+    }
+
+    /// A facade with these settings in front of a backend.
+    pub fn with(upstream_url: &str, settings: &[(&str, &str)]) -> Self {
+        let config = config(upstream_url, settings);
+        let client = Client::new(config.upstream).unwrap();
+        let backend = Backend::new(client, config.error_codes);
+        let services = service::routes(&backend, config.token_deletion, config.max_request_bytes);
+        Self::serving(services, config.server)
+    }
+
+    /// The server of the facade around these services.
+    pub fn serving(services: Routes, config: mesibo_grpc::server::Config) -> Self {
+        let server = thread::Server::start(async move |tell, stopped| {
+            let server = Server::bind(config).await.unwrap();
+            tell.send(server.local_addr()).unwrap();
+            let shutdown = async {
+                let _ = stopped.await;
+            };
+            server.serve(services, shutdown).await;
+        });
+        let channel = Endpoint::from_shared(format!("http://{}", server.addr))
+            .unwrap()
+            .connect_lazy();
+        Self { server, channel }
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.server.addr
+    }
+
+    /// Begins a shutdown, as a signal does.
+    pub fn shut_down(&mut self) {
+        self.server.stop();
+    }
+
+    pub fn users(&self) -> UserServiceClient<Channel> {
+        UserServiceClient::new(self.channel.clone())
+    }
+
+    pub fn groups(&self) -> GroupServiceClient<Channel> {
+        GroupServiceClient::new(self.channel.clone())
+    }
+
+    pub fn messages(&self) -> MessageServiceClient<Channel> {
+        MessageServiceClient::new(self.channel.clone())
+    }
+}
+
+/// Settings as `serve` reads them, on a port that the system chooses.
+pub fn config(upstream_url: &str, settings: &[(&str, &str)]) -> Config {
+    let mut values = HashMap::from([
+        ("app-token", TOKEN),
+        ("listen", "127.0.0.1:0"),
+        // A fixture that is dropped has no calls to wait for.
+        ("shutdown-grace", "1ms"),
+        ("upstream-url", upstream_url),
+    ]);
+    values.extend(settings.iter().copied());
+    Config::read(|setting| values.get(setting.name).map(ToString::to_string)).unwrap()
+}
+
+/// Fails a test that would otherwise hang.
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), future)
+        .await
+        .expect("it happens within 10 seconds")
+}

@@ -1,0 +1,119 @@
+//! The program itself, as a process.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use super::TOKEN;
+
+/// A running program. Dropping it kills it.
+pub struct Process {
+    child: Child,
+    /// The address that it serves gRPC on.
+    pub address: String,
+    stderr: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// The program, with nothing of the environment that tests run in.
+pub fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mesibo-grpc"));
+    command.args(args).env_clear();
+    command
+}
+
+impl Process {
+    /// Starts `serve` in front of a backend and waits until it serves.
+    pub fn serve(upstream_url: &str, args: &[&str]) -> Self {
+        let mut command = command(&["serve", "--upstream-url", upstream_url]);
+        command.args(args).env("MESIBO_APP_TOKEN", TOKEN);
+        Self::start(command)
+    }
+
+    /// Starts a command that serves, on a port that the system chooses, and waits
+    /// until it does.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let (tell, told) = mpsc::channel();
+        let lines = BufReader::new(child.stderr.take().unwrap());
+        let log = Arc::clone(&stderr);
+        let reader = thread::spawn(move || {
+            for line in lines.lines() {
+                let line = line.unwrap();
+                if let Some((_, rest)) = line
+                    .split_once("serving gRPC")
+                    .and(line.split_once("listen="))
+                {
+                    let _ = tell.send(rest.split(' ').next().unwrap().to_owned());
+                }
+                let mut log = log.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let address = told
+            .recv_timeout(Duration::from_secs(30))
+            .unwrap_or_else(|_| panic!("it does not serve:\n{}", stderr.lock().unwrap()));
+        Self {
+            child,
+            address,
+            stderr,
+            reader: Some(reader),
+        }
+    }
+
+    /// Sends a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// What it logged up to now.
+    pub fn log(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Waits for its end, and gives its status, what it printed and what it logged.
+    pub fn wait(mut self) -> (ExitStatus, String, String) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "it does not end:\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(10));
+        };
+        self.reader.take().unwrap().join().unwrap();
+        let mut stdout = String::new();
+        self.child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut stdout)
+            .unwrap();
+        (status, stdout, self.log())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
