@@ -55,37 +55,42 @@ fn command() -> Command {
                     settings::APP_TOKEN.env,
                     settings::APP_TOKEN_FILE.name
                 ))
-                .args(settings::SERVE.iter().filter_map(|setting| flag(setting))),
+                .args(flags(&settings::SERVE))
+                .args(flags(&settings::FACADE)),
         )
         .subcommand(
             Command::new("sandbox")
                 .about("Serve the facade in front of an embedded emulator, with no account")
-                .args(settings::SANDBOX.iter().filter_map(|setting| flag(setting))),
+                .args(flags(&settings::SANDBOX))
+                .args(flags(&settings::FACADE)),
         )
         .subcommand(
             Command::new("health")
                 .about("Ask a running server whether it serves: exit status 0 if so, else 1")
-                .args(settings::HEALTH.iter().filter_map(|setting| flag(setting))),
+                .args(flags(&settings::HEALTH)),
         )
 }
 
+/// The flags of settings, which the token is not.
+fn flags(settings: &[&'static Setting]) -> Vec<Arg> {
+    let flags = settings
+        .iter()
+        .filter(|&&setting| *setting != settings::APP_TOKEN);
+    flags.map(|setting| flag(setting)).collect()
+}
+
 /// The flag of a setting. Defaults are told, not set: the settings file comes first.
-fn flag(setting: &'static Setting) -> Option<Arg> {
-    if *setting == settings::APP_TOKEN {
-        return None;
-    }
+fn flag(setting: &'static Setting) -> Arg {
     let help = match setting.default {
         None | Some("") => setting.help.to_owned(),
         Some(default) => format!("{} [default: {default}]", setting.help),
     };
-    Some(
-        Arg::new(setting.name)
-            .long(setting.name)
-            .env(setting.env)
-            .hide_env_values(true)
-            .value_name(setting.value)
-            .help(help),
-    )
+    Arg::new(setting.name)
+        .long(setting.name)
+        .env(setting.env)
+        .hide_env_values(true)
+        .value_name(setting.value)
+        .help(help)
 }
 
 /// What flags and the environment say of a setting.
@@ -126,6 +131,7 @@ mod tests {
         let all = settings::SERVE
             .iter()
             .chain(&settings::SANDBOX)
+            .chain(&settings::FACADE)
             .chain(&settings::HEALTH);
         for setting in all {
             let row = readme

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fs};
 
 use toml::{Table, Value};
 
-use super::settings::{APP_TOKEN, CONFIG, SANDBOX, SERVE};
+use super::settings::{APP_TOKEN, CONFIG, FACADE, SANDBOX, SERVE};
 
 /// Reads a file into values by the names of their settings.
 pub(super) fn read(path: &str) -> Result<HashMap<String, String>, String> {
@@ -35,6 +35,7 @@ fn is_known(name: &str) -> bool {
     SERVE
         .iter()
         .chain(&SANDBOX)
+        .chain(&FACADE)
         .filter(|&&setting| *setting != APP_TOKEN && *setting != CONFIG)
         .any(|setting| setting.name == name)
 }

@@ -15,33 +15,22 @@ pub struct Setting {
     pub help: &'static str,
 }
 
-/// Settings of `serve`.
-pub(crate) const SERVE: [&Setting; 18] = [
-    &CONFIG,
-    &LISTEN,
+/// Settings of `serve` alone: the way to Mesibo.
+pub(crate) const SERVE: [&Setting; 5] = [
     &APP_TOKEN,
     &APP_TOKEN_FILE,
     &UPSTREAM_URL,
     &UPSTREAM_PROXY,
     &UPSTREAM_CA_FILE,
-    &UPSTREAM_CONNECT_TIMEOUT,
-    &UPSTREAM_IDLE_TIMEOUT,
-    &UPSTREAM_CONNECTION_LIFETIME,
-    &MAX_REPLY_BYTES,
-    &MAX_REQUEST_BYTES,
-    &DEFAULT_DEADLINE,
-    &MAX_DEADLINE,
-    &SHUTDOWN_GRACE,
-    &DELETE_USER_TOKEN_OP,
-    &ERROR_CODES,
-    &LOG,
 ];
 
-/// Settings of `sandbox`: those of `serve`, but for the way to Mesibo.
-pub(crate) const SANDBOX: [&Setting; 14] = [
+/// Settings of `sandbox` alone.
+pub(crate) const SANDBOX: [&Setting; 1] = [&EMULATOR_LISTEN];
+
+/// Settings of the facade, which `serve` and `sandbox` have in common.
+pub(crate) const FACADE: [&Setting; 13] = [
     &CONFIG,
     &LISTEN,
-    &EMULATOR_LISTEN,
     &UPSTREAM_CONNECT_TIMEOUT,
     &UPSTREAM_IDLE_TIMEOUT,
     &UPSTREAM_CONNECTION_LIFETIME,

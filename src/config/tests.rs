@@ -57,7 +57,7 @@ fn all_mistakes_are_reported_together_in_one_line_without_values() {
         (&APP_TOKEN, "s3cret s3cret"),
     ])
     .unwrap_err();
-    for setting in SERVE {
+    for setting in SERVE.into_iter().chain(FACADE) {
         let wrong = ![&CONFIG, &APP_TOKEN_FILE, &MAX_DEADLINE].contains(&setting);
         assert_eq!(
             error.contains(&format!("{}: expected", setting.name)),
