@@ -16,6 +16,7 @@ use std::{
     collections::HashMap,
     fmt,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
 };
 
 use secrecy::SecretString;
@@ -93,6 +94,7 @@ impl Config {
         let mut config = reader.facade(url, token);
         config.upstream.proxy = reader.find(&settings::UPSTREAM_PROXY, values::proxy);
         config.upstream.ca_certificates = reader.find(&settings::UPSTREAM_CA_FILE, values::ca_file);
+        config.server.lame_duck = reader.get(&settings::LAME_DUCK, values::delay);
         reader.finish(config)
     }
 }
@@ -215,6 +217,7 @@ impl<L: Fn(&Setting) -> Option<String>> Reader<L> {
             server: server::Config {
                 listen: self.get(&settings::LISTEN, values::address),
                 deadlines,
+                lame_duck: Duration::ZERO,
                 shutdown_grace: self.get(&settings::SHUTDOWN_GRACE, values::duration),
             },
             upstream: mesibo::Config {

@@ -15,13 +15,14 @@ pub struct Setting {
     pub help: &'static str,
 }
 
-/// Settings of `serve` alone: the way to Mesibo.
-pub(crate) const SERVE: [&Setting; 5] = [
+/// Settings of `serve` alone: the way to Mesibo, and time for load balancers.
+pub(crate) const SERVE: [&Setting; 6] = [
     &APP_TOKEN,
     &APP_TOKEN_FILE,
     &UPSTREAM_URL,
     &UPSTREAM_PROXY,
     &UPSTREAM_CA_FILE,
+    &LAME_DUCK,
 ];
 
 /// Settings of `sandbox` alone.
@@ -168,12 +169,21 @@ pub(crate) const MAX_DEADLINE: Setting = Setting {
     help: "Longest deadline; a later one is brought forward to it",
 };
 
+pub(crate) const LAME_DUCK: Setting = Setting {
+    name: "lame-duck",
+    env: "MESIBO_GRPC_LAME_DUCK",
+    value: "DURATION",
+    default: Some("5s"),
+    help: "How long new connections are still served at a shutdown, while health says \
+           NOT_SERVING",
+};
+
 pub(crate) const SHUTDOWN_GRACE: Setting = Setting {
     name: "shutdown-grace",
     env: "MESIBO_GRPC_SHUTDOWN_GRACE",
     value: "DURATION",
     default: Some("20s"),
-    help: "How long calls in flight may take to finish at a shutdown",
+    help: "How long calls in flight may take to finish after that",
 };
 
 pub(crate) const DELETE_USER_TOKEN_OP: Setting = Setting {

@@ -26,6 +26,7 @@ fn every_default_is_valid_and_as_documented() {
     );
     assert_eq!(config.server.deadlines.default.as_secs(), 15);
     assert_eq!(config.server.deadlines.longest.as_secs(), 60);
+    assert_eq!(config.server.lame_duck.as_secs(), 5);
     assert_eq!(config.server.shutdown_grace.as_secs(), 20);
     assert_eq!(config.upstream.connect_timeout.as_secs(), 3);
     assert_eq!(config.upstream.idle_timeout.as_secs(), 15);
@@ -50,6 +51,7 @@ fn all_mistakes_are_reported_together_in_one_line_without_values() {
         (&MAX_REPLY_BYTES, "0"),
         (&MAX_REQUEST_BYTES, "4294967296"),
         (&DEFAULT_DEADLINE, "61s"),
+        (&LAME_DUCK, "-1s"),
         (&SHUTDOWN_GRACE, "-1s"),
         (&DELETE_USER_TOKEN_OP, "s3cret"),
         (&ERROR_CODES, "NOCREDIT=s3cret"),

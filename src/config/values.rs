@@ -30,6 +30,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time from 1ms to 365days, such as 15s or 5m".into())
 }
 
+/// A time that may be none at all.
+pub(super) fn delay(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|delay| *delay <= MAX_DURATION)
+        .ok_or_else(|| "expected a time from 0s to 365days, such as 5s".into())
+}
+
 pub(super) fn bytes(text: &str) -> Result<usize, String> {
     // A gRPC message has a length of 32 bits.
     text.parse::<u32>()

@@ -35,7 +35,7 @@ const NAMES: [&str; 4] = [
 /// The service.
 pub(super) struct HealthService(watch::Receiver<ServingStatus>);
 
-/// Tells the service what to say.
+/// Tells the service what to say. Watches end when it is dropped.
 pub(super) struct Reporter(watch::Sender<ServingStatus>);
 
 /// The service, which says `NOT_SERVING`, and its reporter.
@@ -49,8 +49,7 @@ impl Reporter {
         self.0.send_replace(ServingStatus::Serving);
     }
 
-    /// The last word: every watch ends after it, so that none holds up the end.
-    pub(super) fn stopping(self) {
+    pub(super) fn stopping(&self) {
         self.0.send_replace(ServingStatus::NotServing);
     }
 }

@@ -14,7 +14,7 @@ mod statuses;
 use std::{io, net::SocketAddr, time::Duration};
 
 use axum::middleware::{from_fn, from_fn_with_state};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::sleep};
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -29,7 +29,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// By when calls must be answered.
     pub deadlines: Deadlines,
-    /// How long calls in flight may take to finish once the server is to stop.
+    /// How long new connections are still served once the server is to stop, while
+    /// health says that it does not serve.
+    pub lame_duck: Duration,
+    /// How long calls in flight may take to finish after that.
     pub shutdown_grace: Duration,
 }
 
@@ -62,8 +65,9 @@ impl Server {
         self.local_addr
     }
 
-    /// Serves `services` until `shutdown` completes and the calls in flight are
-    /// finished, or their grace period is over. Health says so first.
+    /// Serves `services` until `shutdown` completes, and then winds down: health says
+    /// so at once, the lame-duck time leaves those who watch it the time to go
+    /// elsewhere, and calls in flight finish within their grace period.
     pub async fn serve(self, services: Routes, shutdown: impl Future<Output = ()>) {
         let (health, reporter) = health::service();
         let router = add_common_services(services, health)
@@ -74,9 +78,12 @@ impl Server {
             .layer(from_fn(statuses::layer));
 
         reporter.serving();
-        let shutdown = async {
+        let shutdown = async move {
             shutdown.await;
             reporter.stopping();
+            sleep(self.config.lame_duck).await;
+            // The watches of health end here, so that none holds up the end.
+            drop(reporter);
         };
         connections::serve(self.listener, router, shutdown, self.config.shutdown_grace).await;
     }

@@ -1,7 +1,7 @@
 //! Health and reflection, as orchestrators and tools see them.
 
-use mesibo_grpc::proto::DeleteUserRequest;
-use tonic::transport::Channel;
+use mesibo_grpc::proto::{DeleteUserRequest, user_service_client::UserServiceClient};
+use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -50,6 +50,39 @@ async fn a_watch_sees_the_shutdown_first_and_does_not_hold_it_up() {
     soon(tokio::task::spawn_blocking(move || drop(facade)))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_lame_duck_serves_new_connections_and_says_that_it_does_not_serve() {
+    let backend = Backend::always(Answer::ok("OK"));
+    let mut facade = Facade::with(&backend.url(), &[("lame-duck", "3s")]);
+    let mut watch = HealthClient::new(facade.channel.clone())
+        .watch(of(""))
+        .await
+        .unwrap()
+        .into_inner();
+    soon(watch.message()).await.unwrap().unwrap();
+    facade.shut_down();
+    let last = soon(watch.message()).await.unwrap().unwrap();
+    assert_eq!(last.status(), ServingStatus::NotServing);
+
+    let address = format!("http://{}", facade.addr());
+    let fresh = Endpoint::from_shared(address.clone()).unwrap();
+    let fresh = soon(fresh.connect()).await.unwrap();
+    let response = HealthClient::new(fresh.clone()).check(of("")).await;
+    assert_eq!(
+        response.unwrap().get_ref().status(),
+        ServingStatus::NotServing
+    );
+    let mut users = UserServiceClient::new(fresh);
+    users
+        .delete_user(DeleteUserRequest { uid: 7 })
+        .await
+        .unwrap();
+
+    assert!(soon(watch.message()).await.unwrap().is_none());
+    let late = Endpoint::from_shared(address).unwrap().connect().await;
+    assert!(late.is_err(), "the port is closed");
 }
 
 #[tokio::test]

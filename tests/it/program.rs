@@ -50,6 +50,7 @@ fn each_wrong_setting_stops_the_start_with_one_line() {
         ("--max-request-bytes", "0"),
         ("--default-deadline", "2m"),
         ("--max-deadline", "1s"),
+        ("--lame-duck", "5"),
         ("--shutdown-grace", "x"),
         ("--delete-user-token-op", "useredit"),
         ("--error-codes", "NOCREDIT"),

@@ -84,6 +84,7 @@ pub fn config(upstream_url: &str, settings: &[(&str, &str)]) -> Config {
         ("app-token", TOKEN),
         ("listen", "127.0.0.1:0"),
         // A fixture that is dropped has no calls to wait for.
+        ("lame-duck", "0s"),
         ("shutdown-grace", "1ms"),
         ("upstream-url", upstream_url),
     ]);

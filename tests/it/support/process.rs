@@ -30,7 +30,10 @@ impl Process {
     /// Starts `serve` in front of a backend and waits until it serves.
     pub fn serve(upstream_url: &str, args: &[&str]) -> Self {
         let mut command = command(&["serve", "--upstream-url", upstream_url]);
-        command.args(args).env("MESIBO_APP_TOKEN", TOKEN);
+        command
+            .args(args)
+            .env("MESIBO_APP_TOKEN", TOKEN)
+            .env("MESIBO_GRPC_LAME_DUCK", "0s");
         Self::start(command)
     }
 
