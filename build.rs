@@ -10,8 +10,9 @@ const PROTOS: [&str; 3] = [
     "mesibo/v1/user_service.proto",
 ];
 
-/// Messages with a field that is `debug_redact` in the contract, which prost does
-/// not heed: they get a `Debug` that leaves this field out.
+/// Messages with a field that is a secret: they get a `Debug` that leaves it out.
+/// The option `debug_redact` would say so in the contract, but prost does not heed
+/// it, and compilers before protobuf 22 refuse it.
 const SECRETS: [(&str, &str); 3] = [
     ("mesibo.v1.CreateUserResponse", "access_token"),
     ("mesibo.v1.RegenerateUserTokenResponse", "access_token"),
