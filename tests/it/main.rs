@@ -6,6 +6,7 @@
 mod deadlines;
 mod errors;
 mod health;
+mod polyglot;
 mod program;
 mod replies;
 mod requests;

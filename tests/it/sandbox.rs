@@ -12,13 +12,9 @@ use mesibo_grpc::{
 };
 use prost_types::Duration;
 use serde_json::Value;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
 use tonic::{Code, Status};
 
-use crate::support::{Facade, TOKEN, telling, thread, told};
+use crate::support::{Facade, TOKEN, sandbox_state, telling, thread, told};
 
 /// An emulator with a facade in front of it.
 struct Bench {
@@ -69,13 +65,7 @@ impl Bench {
 
     /// What the emulator holds.
     async fn state(&self) -> Value {
-        let mut stream = TcpStream::connect(self.emulator.addr).await.unwrap();
-        let request = "GET /sandbox/state HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut response = String::new();
-        stream.read_to_string(&mut response).await.unwrap();
-        let (_, body) = response.split_once("\r\n\r\n").unwrap();
-        serde_json::from_str(body).unwrap()
+        sandbox_state(self.emulator.addr).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Process, process::command};
+use crate::support::{Process, skip};
 
 /// Calls an RPC with `buf curl`, over reflection.
 fn call(process: &Process, method: &str, request: &Value) -> Result<Value, Value> {
@@ -28,18 +28,9 @@ fn call(process: &Process, method: &str, request: &Value) -> Result<Value, Value
 #[test]
 fn the_walk_with_buf_curl() {
     if Command::new("buf").arg("--version").output().is_err() {
-        assert!(
-            std::env::var_os("REQUIRE_BUF").is_none(),
-            "buf is not installed"
-        );
-        eprintln!("SKIPPED: needs buf, for example from the PyPI package buf-bin");
-        return;
+        return skip("buf, which the PyPI package buf-bin has");
     }
-    let sandbox = Process::start({
-        let mut sandbox = command(&["sandbox"]);
-        sandbox.args(["--emulator-listen", "127.0.0.1:0"]);
-        sandbox
-    });
+    let sandbox = Process::sandbox();
     let call = |method: &str, request: Value| {
         call(&sandbox, method, &request).unwrap_or_else(|error| panic!("{method}: {error}"))
     };

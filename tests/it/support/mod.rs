@@ -5,11 +5,20 @@ pub mod facade;
 pub mod process;
 pub mod thread;
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    io::{self, Write as _},
+    net::SocketAddr,
+};
 
 pub use backend::{Answer, Backend};
 pub use facade::Facade;
 pub use process::Process;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -47,4 +56,27 @@ pub fn telling(code: Code, domain: &str, reason: &str, metadata: &[(&str, &str)]
         .map(|&(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
     (code, domain.to_owned(), reason.to_owned(), metadata)
+}
+
+/// What an emulator holds.
+pub async fn sandbox_state(emulator: SocketAddr) -> Value {
+    let mut stream = TcpStream::connect(emulator).await.unwrap();
+    let request = "GET /sandbox/state HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    let (_, body) = response.split_once("\r\n\r\n").unwrap();
+    serde_json::from_str(body).unwrap()
+}
+
+/// Says that a test is skipped because it lacks something, and what to install.
+/// Where `REQUIRE_TOOLS` is set nothing may be skipped.
+pub fn skip(lacks: &str) {
+    assert!(std::env::var_os("REQUIRE_TOOLS").is_none(), "lacks {lacks}");
+    say(&format!("SKIPPED: lacks {lacks}\n"));
+}
+
+/// Prints a text even if the test passes.
+pub fn say(text: &str) {
+    io::stderr().write_all(text.as_bytes()).unwrap();
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
+    net::SocketAddr,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread::{self, JoinHandle},
@@ -34,6 +35,13 @@ impl Process {
             .args(args)
             .env("MESIBO_APP_TOKEN", TOKEN)
             .env("MESIBO_GRPC_LAME_DUCK", "0s");
+        Self::start(command)
+    }
+
+    /// Starts `sandbox` and waits until it serves.
+    pub fn sandbox() -> Self {
+        let mut command = command(&["sandbox"]);
+        command.args(["--emulator-listen", "127.0.0.1:0"]);
         Self::start(command)
     }
 
@@ -73,6 +81,13 @@ impl Process {
             stderr,
             reader: Some(reader),
         }
+    }
+
+    /// The address of its upstream, as its log has it.
+    pub fn upstream(&self) -> SocketAddr {
+        let log = self.log();
+        let (_, url) = log.split_once("upstream=http://").unwrap();
+        url.split('/').next().unwrap().parse().unwrap()
     }
 
     /// Sends a signal, by its name.

@@ -1,0 +1,337 @@
+//! Callers in other languages, with their own tools: the programs of `examples/`,
+//! and libraries that look at health, reflection and the service config.
+
+use std::{
+    io::{BufRead as _, BufReader, Lines},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use axum::{extract::Request, middleware::map_request};
+use http::HeaderMap;
+use mesibo_grpc::{mesibo::Client, service};
+use serde_json::{Value, json};
+use tonic::service::Routes;
+
+use crate::support::{
+    Answer, Backend, Facade, Process, facade, process::command, sandbox_state, say, skip,
+};
+
+/// What every example prints, but for the name of its language.
+const WALK: &str = "\
+created alice 👩‍🚀 &=+% LANGUAGE and בוב 🦀 LANGUAGE
+the group has alice 👩‍🚀 &=+% LANGUAGE and בוב 🦀 LANGUAGE
+sent a message to to_address, with an id
+sent a message to gid, with an id
+edited the user and the group
+found alice 👩‍🚀 &=+% LANGUAGE, with a token
+found בוב 🦀 LANGUAGE, without a token
+INVALID_ARGUMENT: INVALID_REQUEST from mesibo-grpc
+  address: must not be empty
+  token_expiry: must be positive and whole minutes, at most 315576000000 s
+deleted the users and the group
+NOT_FOUND: NOUSER from mesibo.com
+";
+
+/// What every example sends.
+const TEXT: &str = "Hello 🌍! שלום, مرحبا & 1+1=2, 100%\nsecond line\r\nthird line";
+
+const SERVICE_CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/service-config.json");
+
+/// The folder of an example, if it is built.
+fn example(language: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("examples")
+        .join(language);
+    if folder.join("build").exists() {
+        return Some(folder);
+    }
+    skip(&format!(
+        "the example in {language}: examples/{language}/build.sh makes it, or says what to install"
+    ));
+    None
+}
+
+/// Runs an example, and shows what it prints.
+fn run(folder: &Path, address: &str, key: Option<&str>) -> Output {
+    let mut example = Command::new(folder.join("run.sh"));
+    example.arg(address);
+    if let Some(key) = key {
+        example.env("MESIBO_GRPC_KEY", key);
+    }
+    let output = example.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    say(&format!("\n{}:\n{printed}", folder.display()));
+    output
+}
+
+/// Every RPC, and what is left of it in the sandbox.
+async fn walks(language: &str) {
+    let Some(folder) = example(language) else {
+        return;
+    };
+    let sandbox = Process::sandbox();
+    let output = run(&folder, &sandbox.address, None);
+    let printed = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!(printed, WALK.replace("LANGUAGE", language), "{output:?}");
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+
+    let state = sandbox_state(sandbox.upstream()).await;
+    assert_eq!(state["users"], json!([]));
+    assert_eq!(state["groups"], json!([]));
+    let messages = state["messages"].as_array().unwrap();
+    assert_eq!(messages.len(), 2);
+    for message in messages {
+        assert_eq!(message["from"], format!("alice 👩‍🚀 &=+% {language}"));
+        assert_eq!(message["msg"], TEXT);
+    }
+    assert_eq!(messages[0]["to"], json!([format!("בוב 🦀 {language}")]));
+    assert!(messages[1]["gid"].is_u64());
+}
+
+/// A deadline and the caller's key go along, and an unexpected error is explained.
+fn explains(language: &str) {
+    let Some(folder) = example(language) else {
+        return;
+    };
+    let busy = Backend::always(Answer::http(503, &[("retry-after", "7")], ""));
+    let headers = Arc::<Mutex<Vec<HeaderMap>>>::default();
+    let facade = listening_in(&busy, Arc::clone(&headers));
+
+    let output = run(&folder, &facade.addr().to_string(), Some("k3y"));
+    let printed = String::from_utf8(output.stdout.clone()).unwrap();
+    let expected = "UNAVAILABLE: UPSTREAM_HTTP_STATUS from mesibo-grpc\n  repeat it in 7 s\n";
+    assert_eq!(printed, expected, "{output:?}");
+    assert_eq!(output.status.code(), Some(1));
+
+    let headers = headers.lock().unwrap();
+    assert_eq!(headers.len(), 1);
+    assert_eq!(headers[0]["authorization"], "Bearer k3y");
+    assert!(headers[0].contains_key("grpc-timeout"), "{headers:?}");
+}
+
+/// A facade that keeps the headers of the calls that it gets.
+fn listening_in(backend: &Backend, headers: Arc<Mutex<Vec<HeaderMap>>>) -> Facade {
+    let config = facade::config(&backend.url(), &[]);
+    let client = Client::new(config.upstream).unwrap();
+    let backend = service::Backend::new(client, config.error_codes);
+    let services = service::routes(&backend, config.token_deletion, config.max_request_bytes)
+        .into_axum_router()
+        .layer(map_request(move |request: Request| {
+            headers.lock().unwrap().push(request.headers().clone());
+            async { request }
+        }));
+    Facade::serving(Routes::from(services), config.server)
+}
+
+macro_rules! examples {
+    ($($language:ident)*) => {
+        $(mod $language {
+            #[tokio::test]
+            async fn walks() {
+                super::walks(stringify!($language)).await;
+            }
+
+            #[tokio::test]
+            async fn explains_an_unexpected_error() {
+                super::explains(stringify!($language));
+            }
+        })*
+    };
+}
+
+examples! { python typescript go java }
+
+/// A script of this folder, in the environment of the Python example.
+fn python(script: &str) -> Option<Command> {
+    let folder = example("python")?;
+    let mut python = Command::new(folder.join("build/venv/bin/python"));
+    python
+        .arg(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/it/polyglot")
+                .join(script),
+        )
+        .env("PYTHONPATH", folder.join("build/stubs"));
+    Some(python)
+}
+
+/// A script that runs. Dropping it kills it.
+struct Script {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Script {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    fn line(&mut self) -> String {
+        self.lines.next().expect("it goes on").unwrap()
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn health_changes_during_a_shutdown_for_those_who_watch_and_those_who_ask() {
+    let Some(mut watch) = python("health.py") else {
+        return;
+    };
+    let server = Process::serve("http://127.0.0.1:1/", &["--lame-duck", "5m"]);
+    let ask = || {
+        let address = format!("http://{}", server.address);
+        command(&["health", "--address", &address])
+            .output()
+            .unwrap()
+    };
+    watch.arg(&server.address);
+    let mut watch = Script::start(watch);
+    assert_eq!(watch.line(), "SERVING SERVING");
+    assert!(ask().status.success());
+
+    server.signal("TERM");
+    assert_eq!(watch.line(), "NOT_SERVING NOT_SERVING");
+    let asked = ask();
+    assert_eq!(asked.status.code(), Some(1));
+    let said = String::from_utf8(asked.stderr).unwrap();
+    assert!(said.contains("NOT_SERVING"), "{said}");
+}
+
+/// The services that reflection lists, besides those of reflection itself.
+const SERVICES: [&str; 4] = [
+    "grpc.health.v1.Health",
+    "mesibo.v1.GroupService",
+    "mesibo.v1.MessageService",
+    "mesibo.v1.UserService",
+];
+
+#[test]
+fn reflection_describes_every_service_to_python() {
+    let Some(mut script) = python("reflection.py") else {
+        return;
+    };
+    let server = Process::serve("http://127.0.0.1:1/", &[]);
+    let output = script.arg(&server.address).output().unwrap();
+    let printed = String::from_utf8(output.stdout.clone()).unwrap();
+    for version in ["v1alpha ", "v1 "] {
+        let methods = printed
+            .lines()
+            .filter_map(|line| line.strip_prefix(version));
+        let methods: Vec<_> = methods
+            .filter(|method| method.starts_with("mesibo.v1."))
+            .collect();
+        assert_eq!(methods.len(), 12, "{output:?}");
+        for service in SERVICES {
+            assert!(
+                printed.contains(&format!("{version}{service}.")),
+                "{output:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn reflection_lists_every_service_and_method_to_buf() {
+    if Command::new("buf").arg("--version").output().is_err() {
+        return skip("buf, which the PyPI package buf-bin has");
+    }
+    let server = Process::serve("http://127.0.0.1:1/", &[]);
+    for version in ["grpc-v1", "grpc-v1alpha"] {
+        let list = |what: &str| {
+            let url = format!("http://{}", server.address);
+            let output = Command::new("buf")
+                .args(["curl", "--protocol", "grpc", "--http2-prior-knowledge"])
+                .args(["--reflect-protocol", version, what, &url])
+                .output()
+                .unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let services = list("--list-services");
+        for service in SERVICES {
+            assert!(services.contains(service), "{version}: {services}");
+        }
+        let methods = list("--list-methods");
+        let methods = methods
+            .lines()
+            .filter(|line| line.starts_with("mesibo.v1."));
+        assert_eq!(methods.count(), 12, "{version}");
+    }
+}
+
+#[test]
+fn the_service_config_names_every_rpc_once() {
+    let config = std::fs::read_to_string(SERVICE_CONFIG).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    let mut named: Vec<_> = config["methodConfig"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|config| config["name"].as_array().unwrap())
+        .map(|name| format!("{}/{}", name["service"], name["method"]))
+        .collect();
+    assert_eq!(named.len(), 12);
+    named.sort();
+    named.dedup();
+    assert_eq!(named.len(), 12);
+}
+
+#[test]
+fn the_service_config_repeats_what_is_safe_to_repeat() {
+    let Some(mut script) = python("retried.py") else {
+        return;
+    };
+    let backend = Backend::always(Answer::http(503, &[], ""));
+    let server = Process::serve(&backend.url(), &[]);
+    let output = script
+        .args([SERVICE_CONFIG, &server.address])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!(printed, "UNAVAILABLE\nUNAVAILABLE\n", "{output:?}");
+    let sent: Vec<_> = backend
+        .requests()
+        .iter()
+        .map(|request| request.get("op").unwrap().to_owned())
+        .collect();
+    assert_eq!(sent, ["userset", "userset", "userset", "message"]);
+}
+
+#[test]
+fn the_service_config_balances_over_servers_that_serve() {
+    let Some(mut script) = python("balanced.py") else {
+        return;
+    };
+    let backends = [0, 1].map(|_| Backend::always(Answer::ok(r#"{"result": true}"#)));
+    let servers = [0, 1].map(|n: usize| Process::serve(&backends[n].url(), &["--lame-duck", "5m"]));
+    let addresses = servers.each_ref().map(|server| server.address.as_str());
+    script.args([SERVICE_CONFIG, &addresses.join(",")]);
+    let mut script = Script::start(script);
+    while backends.iter().any(|backend| backend.requests().is_empty()) {
+        script.line();
+    }
+    // A lame duck goes on to serve, but who heeds its health goes elsewhere.
+    servers[0].signal("TERM");
+    loop {
+        let before = backends[0].requests().len();
+        script.line();
+        if backends[0].requests().len() == before {
+            break;
+        }
+    }
+    let before = backends.each_ref().map(|backend| backend.requests().len());
+    script.line();
+    let after = backends.each_ref().map(|backend| backend.requests().len());
+    assert_eq!(after[0], before[0]);
+    assert!(after[1] > before[1]);
+}
