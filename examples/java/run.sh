@@ -1,0 +1,6 @@
+#!/bin/sh
+# Runs the example: run.sh [HOST:PORT]. Needs build.sh first.
+set -eu
+dir=$(dirname "$0")
+classpath=$(cat "$dir/build/classpath")
+exec java -cp "$dir/build/classes:$classpath" Walk "$@"
