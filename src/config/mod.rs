@@ -229,6 +229,9 @@ impl<L: Fn(&Setting) -> Option<String>> Reader<L> {
                 idle_timeout: self.get(&settings::UPSTREAM_IDLE_TIMEOUT, values::duration),
                 connection_lifetime: self
                     .get(&settings::UPSTREAM_CONNECTION_LIFETIME, values::duration),
+                max_in_flight: self.get(&settings::UPSTREAM_MAX_IN_FLIGHT, values::number),
+                max_waiting: self.get(&settings::UPSTREAM_MAX_WAITING, values::number),
+                max_wait: self.get(&settings::UPSTREAM_MAX_WAIT, values::duration),
                 max_reply_bytes: self.get(&settings::MAX_REPLY_BYTES, values::bytes),
             },
             max_request_bytes: self.get(&settings::MAX_REQUEST_BYTES, values::bytes),

@@ -29,12 +29,15 @@ pub(crate) const SERVE: [&Setting; 6] = [
 pub(crate) const SANDBOX: [&Setting; 1] = [&EMULATOR_LISTEN];
 
 /// Settings of the facade, which `serve` and `sandbox` have in common.
-pub(crate) const FACADE: [&Setting; 13] = [
+pub(crate) const FACADE: [&Setting; 16] = [
     &CONFIG,
     &LISTEN,
     &UPSTREAM_CONNECT_TIMEOUT,
     &UPSTREAM_IDLE_TIMEOUT,
     &UPSTREAM_CONNECTION_LIFETIME,
+    &UPSTREAM_MAX_IN_FLIGHT,
+    &UPSTREAM_MAX_WAITING,
+    &UPSTREAM_MAX_WAIT,
     &MAX_REPLY_BYTES,
     &MAX_REQUEST_BYTES,
     &DEFAULT_DEADLINE,
@@ -135,6 +138,30 @@ pub(crate) const UPSTREAM_CONNECTION_LIFETIME: Setting = Setting {
     value: "DURATION",
     default: Some("5m"),
     help: "How long connections to Mesibo are used before its name is looked up again",
+};
+
+pub(crate) const UPSTREAM_MAX_IN_FLIGHT: Setting = Setting {
+    name: "upstream-max-in-flight",
+    env: "MESIBO_GRPC_UPSTREAM_MAX_IN_FLIGHT",
+    value: "NUMBER",
+    default: Some("1024"),
+    help: "How many requests to Mesibo may be in flight at a time",
+};
+
+pub(crate) const UPSTREAM_MAX_WAITING: Setting = Setting {
+    name: "upstream-max-waiting",
+    env: "MESIBO_GRPC_UPSTREAM_MAX_WAITING",
+    value: "NUMBER",
+    default: Some("256"),
+    help: "How many more may wait for one to end; what is above is turned away at once",
+};
+
+pub(crate) const UPSTREAM_MAX_WAIT: Setting = Setting {
+    name: "upstream-max-wait",
+    env: "MESIBO_GRPC_UPSTREAM_MAX_WAIT",
+    value: "DURATION",
+    default: Some("500ms"),
+    help: "Longest time that one waits before it is turned away",
 };
 
 pub(crate) const MAX_REPLY_BYTES: Setting = Setting {

@@ -31,6 +31,9 @@ fn every_default_is_valid_and_as_documented() {
     assert_eq!(config.upstream.connect_timeout.as_secs(), 3);
     assert_eq!(config.upstream.idle_timeout.as_secs(), 15);
     assert_eq!(config.upstream.connection_lifetime.as_secs(), 300);
+    assert_eq!(config.upstream.max_in_flight, 1024);
+    assert_eq!(config.upstream.max_waiting, 256);
+    assert_eq!(config.upstream.max_wait.as_millis(), 500);
     assert_eq!(config.upstream.max_reply_bytes, 1 << 20);
     assert_eq!(config.max_request_bytes, 4 << 20);
     assert_eq!(config.token_deletion, TokenDeletion::UserToken);
@@ -48,6 +51,9 @@ fn all_mistakes_are_reported_together_in_one_line_without_values() {
         (&UPSTREAM_CONNECT_TIMEOUT, "0s"),
         (&UPSTREAM_IDLE_TIMEOUT, "s3cret"),
         (&UPSTREAM_CONNECTION_LIFETIME, "366days"),
+        (&UPSTREAM_MAX_IN_FLIGHT, "0"),
+        (&UPSTREAM_MAX_WAITING, "many"),
+        (&UPSTREAM_MAX_WAIT, "1"),
         (&MAX_REPLY_BYTES, "0"),
         (&MAX_REQUEST_BYTES, "4294967296"),
         (&DEFAULT_DEADLINE, "61s"),

@@ -47,6 +47,14 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
         .ok_or_else(|| format!("expected a number of bytes from 1 to {}", u32::MAX))
 }
 
+/// How many of something there may be.
+pub(super) fn number(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (1..=1_000_000).contains(number))
+        .ok_or_else(|| "expected a number from 1 to 1000000".into())
+}
+
 pub(super) fn upstream_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text)
         .ok()

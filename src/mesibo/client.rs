@@ -1,32 +1,27 @@
-//! The HTTP exchange with Mesibo: one form POST a call, and its bounds.
+//! The client: a call is one attempt, or a few where that is safe.
 
 use std::{
-    convert::Infallible,
-    error::Error as _,
-    iter,
-    pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
-    task::{Context, Poll},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http_body::{Frame, SizeHint};
-use reqwest::{Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use url::Url;
 
 use super::{
+    breaker::Breaker,
     connections::{Connections, Proxy},
-    error::{Error, Failure},
+    error::{Cause, Error, Failure},
+    exchange::{Answer, Body, SentFlag, post},
+    limit::Limit,
     operation::Operation,
     redact,
     reply::{FromReply, NotDone, Reply},
+    retry::Retries,
 };
 
 /// Longest error code that is passed on: as long as the `reason` of a
@@ -54,42 +49,26 @@ pub struct Config {
     pub connection_lifetime: Duration,
     /// Largest reply that is read, in bytes.
     pub max_reply_bytes: usize,
+    /// How many requests may be in flight at a time.
+    pub max_in_flight: usize,
+    /// How many more may wait for one to end.
+    pub max_waiting: usize,
+    /// Longest time that one waits.
+    pub max_wait: Duration,
 }
 
-/// A client of Mesibo's backend API. Cheap to clone; clones share connections.
+/// A client of Mesibo's backend API. Cheap to clone; clones share connections and
+/// limits.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
 struct Inner {
     config: Config,
     connections: Connections,
+    limit: Limit,
+    breaker: Breaker,
+    retries: Retries,
 }
-
-/// Set once the request, or some of it, may have been sent.
-#[derive(Clone, Default)]
-struct SentFlag(Arc<AtomicBool>);
-
-/// A form that tells when it is taken to be sent. hyper asks a body for its bytes
-/// only when it has a connection to write them to.
-struct FormBody {
-    form: Option<Bytes>,
-    sent: SentFlag,
-}
-
-/// An HTTP response, read to its end.
-struct Answer {
-    status: StatusCode,
-    retry_after: Option<Duration>,
-    body: Body,
-}
-
-enum Body {
-    Whole(Vec<u8>),
-    TooLarge(Vec<u8>),
-    Lost(reqwest::Error),
-}
-
-type Cause = Option<Box<dyn std::error::Error + Send + Sync>>;
 
 impl Client {
     /// Makes a client. No connection is made before the first call.
@@ -98,14 +77,18 @@ impl Client {
     ///
     /// If the certificates or the proxy cannot be used.
     pub fn new(config: Config) -> Result<Self, reqwest::Error> {
-        let connections = Connections::open(&config)?;
         Ok(Self(Arc::new(Inner {
+            connections: Connections::open(&config)?,
+            limit: Limit::new(config.max_in_flight, config.max_waiting, config.max_wait),
+            breaker: Breaker::default(),
+            retries: Retries::default(),
             config,
-            connections,
         })))
     }
 
-    /// Posts an operation, once, and reads its reply.
+    /// Posts an operation and reads its reply. What was surely not carried out, or
+    /// changes nothing, is tried again, twice at the most and only while few calls
+    /// fail; what may have been carried out never is.
     ///
     /// When the future is dropped, the exchange ends at once, with its connection.
     ///
@@ -118,44 +101,82 @@ impl Client {
         operation: Operation<R>,
         deadline: Instant,
     ) -> Result<R, Error> {
-        let fail = |(failure, source)| {
-            Error::new(operation.name(), operation.idempotency(), failure, source)
-        };
         let sent = SentFlag::default();
-        let exchange = async {
-            if deadline <= Instant::now() {
-                return Err((Failure::OutOfTime { sent: false }, None));
-            }
-            self.exchange(&operation, sent.clone()).await
-        };
-        let answer = timeout_at(deadline, exchange)
+        let attempts = AtomicU32::new(0);
+        let out_of_time = || (Failure::OutOfTime { sent: sent.get() }, None);
+
+        let answered = if deadline <= Instant::now() {
+            Err(out_of_time())
+        } else {
+            timeout_at(
+                deadline,
+                self.attempts(&operation, deadline, &sent, &attempts),
+            )
             .await
-            .unwrap_or_else(|_| Err((Failure::OutOfTime { sent: sent.get() }, None)))
-            .map_err(fail)?;
-        self.read(answer).map_err(fail)
+            .unwrap_or_else(|_| Err(out_of_time()))
+        };
+        answered.map_err(|(failure, source)| {
+            Error::new(&operation, attempts.into_inner(), failure, source)
+        })
     }
 
-    async fn exchange<R: FromReply>(
+    async fn attempts<R: FromReply>(
         &self,
         operation: &Operation<R>,
-        sent: SentFlag,
-    ) -> Result<Answer, (Failure, Cause)> {
-        let form = operation.form(self.0.config.token.expose_secret());
-        let body = FormBody {
-            form: Some(form.into()),
-            sent: sent.clone(),
+        deadline: Instant,
+        sent: &SentFlag,
+        attempts: &AtomicU32,
+    ) -> Result<R, (Failure, Cause)> {
+        let Inner { retries, .. } = &*self.0;
+        retries.deposit();
+        loop {
+            let (failure, cause) = match self.attempt(operation, sent, attempts).await {
+                Ok(reply) => return Ok(reply),
+                Err(failed) => failed,
+            };
+            let attempts = attempts.load(Ordering::Relaxed);
+            let Some(delay) = retries.delay(&failure, operation.idempotency(), attempts, deadline)
+            else {
+                return Err((failure, cause));
+            };
+            let op = operation.name();
+            tracing::info!(op, attempts, ?delay, %failure, "a call to Mesibo is tried again");
+            sleep(delay).await;
+        }
+    }
+
+    /// One attempt. It counts as soon as nothing holds it back.
+    async fn attempt<R: FromReply>(
+        &self,
+        operation: &Operation<R>,
+        sent: &SentFlag,
+        attempts: &AtomicU32,
+    ) -> Result<R, (Failure, Cause)> {
+        let Inner {
+            config,
+            connections,
+            limit,
+            breaker,
+            ..
+        } = &*self.0;
+        let pass = breaker.enter().map_err(|failure| (failure, None))?;
+        let _slot = limit.enter().await.map_err(|failure| (failure, None))?;
+        attempts.fetch_add(1, Ordering::Relaxed);
+
+        let form = operation.form(config.token.expose_secret());
+        let answer = post(&connections.current(config), &config.url, form, sent).await;
+        let answer = match answer {
+            Ok(response) => Ok(Answer::read(response, config.max_reply_bytes).await),
+            Err(failed) => Err(failed),
         };
-        let response = self
-            .0
-            .connections
-            .current(&self.0.config)
-            .post(self.0.config.url.clone())
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(reqwest::Body::wrap(body))
-            .send()
-            .await
-            .map_err(|error| without_response(error, &sent))?;
-        Ok(Answer::read(response, self.0.config.max_reply_bytes).await)
+        let result = answer.and_then(|answer| self.read(answer));
+        pass.finish(
+            result
+                .as_ref()
+                .err()
+                .is_none_or(|(failure, _)| failure.is_answer()),
+        );
+        result
     }
 
     /// Decides what an answer means.
@@ -202,116 +223,6 @@ impl Client {
             (true, Err(NotDone::Error(code))) => Err((refused(Some(code)), None)),
             // A yes under an HTTP error is nothing to build on.
             (false, _) => Err((http, None)),
-        }
-    }
-}
-
-impl Answer {
-    async fn read(mut response: Response, max_bytes: usize) -> Self {
-        let status = response.status();
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| retry_after(value.to_str().ok()?));
-        let mut body = Vec::new();
-        let body = loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > max_bytes => {
-                    body.extend_from_slice(&chunk);
-                    break Body::TooLarge(body);
-                }
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break Body::Whole(body),
-                Err(error) => break Body::Lost(error.without_url()),
-            }
-        };
-        Self {
-            status,
-            retry_after,
-            body,
-        }
-    }
-}
-
-impl SentFlag {
-    fn set(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
-impl http_body::Body for FormBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.sent.set();
-        Poll::Ready(self.form.take().map(|form| Ok(Frame::data(form))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.form.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.form.as_ref().map_or(0, |form| form.len() as u64))
-    }
-}
-
-/// What it means that no HTTP response came.
-fn without_response(error: reqwest::Error, sent: &SentFlag) -> (Failure, Cause) {
-    let error = error.without_url();
-    let failure = if !sent.get() {
-        Failure::Unreachable
-    } else if is_not_http(&error) {
-        Failure::Malformed {
-            problem: "the answer is not HTTP",
-            excerpt: String::new(),
-        }
-    } else {
-        Failure::ConnectionLost
-    };
-    (failure, Some(error.into()))
-}
-
-fn is_not_http(error: &reqwest::Error) -> bool {
-    iter::successors(error.source(), |error| (*error).source())
-        .filter_map(|error| error.downcast_ref::<hyper::Error>())
-        .any(hyper::Error::is_parse)
-}
-
-/// Reads a `Retry-After`: seconds, or a date, of which the past means now (RFC
-/// 9110, section 10.2.3).
-fn retry_after(value: &str) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
-        assert_eq!(
-            retry_after("Wed, 21 Oct 2015 07:28:00 GMT"),
-            Some(Duration::ZERO)
-        );
-        let later = SystemTime::now() + Duration::from_secs(1000);
-        let delay = retry_after(&httpdate::fmt_http_date(later)).unwrap();
-        assert!((900..=1000).contains(&delay.as_secs()), "{delay:?}");
-        for other in ["", "-1", "soon", "1.5"] {
-            assert_eq!(retry_after(other), None, "{other}");
         }
     }
 }

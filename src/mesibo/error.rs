@@ -2,7 +2,13 @@
 
 use std::{error, fmt, iter, time::Duration};
 
-use super::operation::Idempotency;
+use super::{
+    operation::{Idempotency, Operation},
+    reply::FromReply,
+};
+
+/// The error beneath a failure, if there is one.
+pub(super) type Cause = Option<Box<dyn error::Error + Send + Sync>>;
 
 /// A call that did not give what its operation promises.
 ///
@@ -12,8 +18,9 @@ use super::operation::Idempotency;
 pub struct Error {
     op: &'static str,
     idempotency: Idempotency,
+    attempts: u32,
     failure: Failure,
-    source: Option<Box<dyn error::Error + Send + Sync>>,
+    source: Cause,
 }
 
 /// What went wrong, and with it how much is known about the outcome.
@@ -40,6 +47,16 @@ pub enum Failure {
     },
     /// No connection could be made, so nothing was sent.
     Unreachable,
+    /// Too many calls are in flight already, so nothing was sent.
+    Overloaded {
+        /// When it is worth another try.
+        retry_after: Duration,
+    },
+    /// The last attempts got no answer, so nothing was sent.
+    Down {
+        /// When it is worth another try.
+        retry_after: Duration,
+    },
     /// The connection was lost after the request, or some of it, was sent.
     ConnectionLost,
     /// The deadline passed.
@@ -57,15 +74,16 @@ pub enum Failure {
 }
 
 impl Error {
-    pub(super) fn new(
-        op: &'static str,
-        idempotency: Idempotency,
+    pub(super) fn new<R: FromReply>(
+        operation: &Operation<R>,
+        attempts: u32,
         failure: Failure,
-        source: Option<Box<dyn error::Error + Send + Sync>>,
+        source: Cause,
     ) -> Self {
         Self {
-            op,
-            idempotency,
+            op: operation.name(),
+            idempotency: operation.idempotency(),
+            attempts,
             failure,
             source,
         }
@@ -83,7 +101,13 @@ impl Error {
         self.idempotency
     }
 
-    /// What went wrong.
+    /// How many attempts were made: 0 if something held back even the first.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// What went wrong, in the last attempt.
     #[must_use]
     pub fn failure(&self) -> &Failure {
         &self.failure
@@ -105,26 +129,56 @@ impl Error {
                 Failure::Refused { .. }
                 | Failure::Redirect { .. }
                 | Failure::Unreachable
+                | Failure::Overloaded { .. }
+                | Failure::Down { .. }
                 | Failure::OutOfTime { sent: false } => false,
             }
     }
 }
 
+impl Failure {
+    /// Whether Mesibo, or something in its place, answered.
+    pub(super) fn is_answer(&self) -> bool {
+        match self {
+            Self::Refused { .. }
+            | Self::Http { .. }
+            | Self::Redirect { .. }
+            | Self::Malformed { .. } => true,
+            Self::Unreachable
+            | Self::ConnectionLost
+            | Self::Overloaded { .. }
+            | Self::Down { .. }
+            | Self::OutOfTime { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.op)?;
-        match &self.failure {
-            Failure::Refused { code: None, .. } => write!(f, "refused without an error code"),
-            Failure::Refused {
+        write!(f, "{}: {}", self.op, self.failure)?;
+        match self.attempts {
+            0 | 1 => Ok(()),
+            attempts => write!(f, ", in {attempts} attempts"),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { code: None, .. } => write!(f, "refused without an error code"),
+            Self::Refused {
                 code: Some(code), ..
             } => write!(f, "refused with {code}"),
-            Failure::Http { status, .. } => write!(f, "HTTP status {status} without a reply"),
-            Failure::Redirect { status } => write!(f, "redirected with HTTP status {status}"),
-            Failure::Unreachable => write!(f, "no connection"),
-            Failure::ConnectionLost => write!(f, "connection lost after sending"),
-            Failure::OutOfTime { sent: true } => write!(f, "out of time after sending"),
-            Failure::OutOfTime { sent: false } => write!(f, "out of time before sending"),
-            Failure::Malformed { problem, .. } => write!(f, "{problem}"),
+            Self::Http { status, .. } => write!(f, "HTTP status {status} without a reply"),
+            Self::Redirect { status } => write!(f, "redirected with HTTP status {status}"),
+            Self::Unreachable => write!(f, "no connection"),
+            Self::Overloaded { .. } => write!(f, "too many calls in flight"),
+            Self::Down { .. } => write!(f, "held back, for Mesibo does not answer"),
+            Self::ConnectionLost => write!(f, "connection lost after sending"),
+            Self::OutOfTime { sent: true } => write!(f, "out of time after sending"),
+            Self::OutOfTime { sent: false } => write!(f, "out of time before sending"),
+            Self::Malformed { problem, .. } => write!(f, "{problem}"),
         }
     }
 }

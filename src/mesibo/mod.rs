@@ -4,20 +4,28 @@
 //! operation promises or an [`Error`] that says what is known about the outcome.
 //!
 //! - [`operation`]: what can be asked, and the form that it becomes
-//! - [`client`]: the HTTP exchange, with its bounds
+//! - [`client`]: one call, of one attempt or a few
+//! - `exchange`: one HTTP exchange
+//! - `retry`: when another attempt is safe, and worth it
+//! - `limit`: how many requests are in flight
+//! - `breaker`: holds calls back while Mesibo does not answer
 //! - [`connections`]: the connections, with their lifetime and the proxy
 //! - [`reply`]: what the answers hold
 //! - `lenient`: reading of Mesibo's loosely typed JSON
 //! - [`error`]: what can go wrong
 //! - `redact`: excerpts of replies for the log, without tokens
 
+mod breaker;
 pub mod client;
 pub mod connections;
 pub mod error;
+mod exchange;
 mod lenient;
+mod limit;
 pub mod operation;
 mod redact;
 pub mod reply;
+mod retry;
 
 pub use client::{Client, Config};
 pub use connections::Proxy;

@@ -49,6 +49,10 @@ pub enum Reason {
     DeadlineExceeded,
     /// No connection to Mesibo could be made; nothing was sent.
     UpstreamUnreachable,
+    /// Mesibo gave the last attempts no answer; nothing was sent.
+    UpstreamDown,
+    /// Too many calls to Mesibo are in flight; nothing was sent.
+    Overloaded,
     /// The connection to Mesibo was lost after the request was sent.
     ConnectionLost,
     /// An HTTP status other than success, without a reply; metadata `http_status`.
@@ -74,6 +78,8 @@ impl Reason {
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::UpstreamUnreachable => "UPSTREAM_UNREACHABLE",
+            Self::UpstreamDown => "UPSTREAM_DOWN",
+            Self::Overloaded => "OVERLOADED",
             Self::ConnectionLost => "CONNECTION_LOST",
             Self::UpstreamHttpStatus => "UPSTREAM_HTTP_STATUS",
             Self::UnexpectedRedirect => "UNEXPECTED_REDIRECT",
@@ -115,6 +121,18 @@ pub fn from_error(error: &Error, codes: &ErrorCodes) -> Status {
             Reason::UpstreamUnreachable,
             format!("Mesibo cannot be reached; {op} was not sent, so try it again"),
         ),
+        Failure::Overloaded { retry_after } => Draft::new(
+            Code::Unavailable,
+            Reason::Overloaded,
+            format!("too many calls to Mesibo are in flight; {op} was not sent, so try it again"),
+        )
+        .retry_after(Some(*retry_after)),
+        Failure::Down { retry_after } => Draft::new(
+            Code::Unavailable,
+            Reason::UpstreamDown,
+            format!("Mesibo does not answer; {op} was not sent, so try it again later"),
+        )
+        .retry_after(Some(*retry_after)),
         Failure::ConnectionLost => Draft::new(
             Code::Unavailable,
             Reason::ConnectionLost,
@@ -134,7 +152,8 @@ pub fn from_error(error: &Error, codes: &ErrorCodes) -> Status {
             format!("Mesibo answered {op} with something that is not its reply"),
         ),
     }
-    .with("op", op);
+    .with("op", op)
+    .with("attempts", error.attempts().to_string());
 
     if error.outcome_unknown() {
         draft = draft.with("outcome", "unknown");

@@ -6,10 +6,12 @@
 mod deadlines;
 mod errors;
 mod health;
+mod overload;
 mod polyglot;
 mod program;
 mod replies;
 mod requests;
+mod retries;
 mod sandbox;
 mod secrets;
 mod statuses;

@@ -83,7 +83,7 @@ async fn no_status_and_no_log_line_at_any_level_has_a_token() {
             .send_message(request)
             .await;
         statuses.extend(sent.err());
-        assert_eq!(backend.requests().len(), 3);
+        assert!(backend.requests().len() >= 3);
 
         process.signal("TERM");
         let (_, printed, log) = process.wait();

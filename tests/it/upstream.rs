@@ -136,6 +136,35 @@ async fn tls_without_trust_sends_nothing() {
 }
 
 #[tokio::test]
+async fn a_connection_that_fails_is_made_again_whatever_the_call_is() {
+    let (backend, certificate) = tls_backend("localhost");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "https://localhost:{}/",
+        listener.local_addr().unwrap().port()
+    );
+    let target = backend.addr();
+    tokio::spawn(async move {
+        // Two that end before TLS is there, and one that goes through.
+        for _ in 0..2 {
+            drop(listener.accept().await.unwrap());
+        }
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut server = TcpStream::connect(target).await.unwrap();
+        let _ = copy_bidirectional(&mut client, &mut server).await;
+    });
+    let facade = Facade::with(&url, &[("upstream-ca-file", path(&certificate))]);
+    let request = SendMessageRequest {
+        from_address: "alice".into(),
+        recipient: Some(Recipient::Gid(9)),
+        message: "hi".into(),
+        ..Default::default()
+    };
+    facade.messages().send_message(request).await.unwrap();
+    assert_eq!(backend.only_request().get("op"), Some("message"));
+}
+
+#[tokio::test]
 async fn a_server_that_says_nothing_is_given_up_within_the_connect_timeout() {
     // It accepts, and never shakes hands.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -3,8 +3,9 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::{
@@ -17,6 +18,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::thread::Server;
 
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// What the backend does with a request that it has read.
 #[derive(Clone, Debug)]
 pub enum Answer {
@@ -26,6 +29,8 @@ pub enum Answer {
     SendAndClose(Vec<u8>),
     /// Never answers.
     Hang,
+    /// Does something after a while.
+    After(Duration, Box<Answer>),
 }
 
 impl Answer {
@@ -99,16 +104,27 @@ impl Backend {
 
     /// A backend that does with a request what `script` says.
     pub fn scripted(script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static) -> Self {
-        Self::start(None, script)
+        Self::start(ANY_PORT, None, script)
+    }
+
+    /// A backend that takes its time for every answer.
+    pub fn slow(delay: Duration, answer: Answer) -> Self {
+        Self::always(Answer::After(delay, Box::new(answer)))
+    }
+
+    /// A backend on a port that was free a moment ago.
+    pub fn on(address: SocketAddr, answer: Answer) -> Self {
+        Self::start(address, None, move |_| answer.clone())
     }
 
     /// A backend that speaks TLS.
     pub fn tls(config: rustls::ServerConfig, answer: Answer) -> Self {
         let tls = TlsAcceptor::from(Arc::new(config));
-        Self::start(Some(tls), move |_| answer.clone())
+        Self::start(ANY_PORT, Some(tls), move |_| answer.clone())
     }
 
     fn start(
+        address: SocketAddr,
         tls: Option<TlsAcceptor>,
         script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static,
     ) -> Self {
@@ -121,7 +137,7 @@ impl Backend {
             hung_up: sender,
         });
         let server = Server::start(async move |tell, stopped| {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind(address).await.unwrap();
             tell.send(listener.local_addr().unwrap()).unwrap();
             tokio::select! {
                 _ = stopped => {}
@@ -197,8 +213,13 @@ async fn serve(
     let mut buffer = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut buffer, connection).await? {
         shared.requests.lock().unwrap().push(request.clone());
-        let answer = (shared.script)(&request);
+        let mut answer = (shared.script)(&request);
+        while let Answer::After(delay, then) = answer {
+            tokio::time::sleep(delay).await;
+            answer = *then;
+        }
         match answer {
+            Answer::After(..) => unreachable!("it is over"),
             Answer::Send(bytes) => {
                 stream.write_all(&bytes).await?;
                 stream.flush().await?;

@@ -32,7 +32,7 @@ pub const EVERYTHING: &str = r#"{"op": "any", "result": true,
     "group": {"gid": 102529}, "mid": 1387628, "users": [], "members": []}"#;
 
 /// What a program reads of a status: the code, the domain, the reason, and the
-/// metadata of its `ErrorInfo`.
+/// metadata of its `ErrorInfo`, but for `attempts`, which has tests of its own.
 pub type Told = (Code, String, String, HashMap<String, String>);
 
 /// What a program reads of `status`.
@@ -41,12 +41,10 @@ pub fn told(status: &Status) -> Told {
     let info = details
         .error_info()
         .unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
-    (
-        status.code(),
-        info.domain.clone(),
-        info.reason.clone(),
-        info.metadata.clone(),
-    )
+    let mut metadata = info.metadata.clone();
+    metadata.remove("attempts");
+    let (domain, reason) = (info.domain.clone(), info.reason.clone());
+    (status.code(), domain, reason, metadata)
 }
 
 /// What a program should read of a status.

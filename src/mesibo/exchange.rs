@@ -1,0 +1,178 @@
+//! One HTTP exchange: a form goes out, and an answer comes back, or part of one.
+
+use std::{
+    convert::Infallible,
+    error::Error as _,
+    iter,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http_body::{Frame, SizeHint};
+use reqwest::{Response, StatusCode};
+use url::Url;
+
+use super::error::{Cause, Failure};
+
+/// Set once the request, or some of it, may have been sent.
+#[derive(Clone, Default)]
+pub(super) struct SentFlag(Arc<AtomicBool>);
+
+/// A form that tells when it is taken to be sent. hyper asks a body for its bytes
+/// only when it has a connection to write them to.
+struct FormBody {
+    form: Option<Bytes>,
+    sent: SentFlag,
+}
+
+/// An HTTP response, read to its end.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Body,
+}
+
+/// The body of a response.
+pub(super) enum Body {
+    Whole(Vec<u8>),
+    TooLarge(Vec<u8>),
+    Lost(reqwest::Error),
+}
+
+/// Posts a form.
+pub(super) async fn post(
+    client: &reqwest::Client,
+    url: &Url,
+    form: String,
+    sent: &SentFlag,
+) -> Result<Response, (Failure, Cause)> {
+    let body = FormBody {
+        form: Some(form.into()),
+        sent: sent.clone(),
+    };
+    client
+        .post(url.clone())
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(reqwest::Body::wrap(body))
+        .send()
+        .await
+        .map_err(|error| without_response(error, sent))
+}
+
+impl Answer {
+    /// Reads a response to its end, or to the limit.
+    pub(super) async fn read(mut response: Response, max_bytes: usize) -> Self {
+        let status = response.status();
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| retry_after(value.to_str().ok()?));
+        let mut body = Vec::new();
+        let body = loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > max_bytes => {
+                    body.extend_from_slice(&chunk);
+                    break Body::TooLarge(body);
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break Body::Whole(body),
+                Err(error) => break Body::Lost(error.without_url()),
+            }
+        };
+        Self {
+            status,
+            retry_after,
+            body,
+        }
+    }
+}
+
+impl SentFlag {
+    fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl http_body::Body for FormBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.sent.set();
+        Poll::Ready(self.form.take().map(|form| Ok(Frame::data(form))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.form.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.form.as_ref().map_or(0, |form| form.len() as u64))
+    }
+}
+
+/// What it means that no HTTP response came.
+fn without_response(error: reqwest::Error, sent: &SentFlag) -> (Failure, Cause) {
+    let error = error.without_url();
+    let failure = if !sent.get() {
+        Failure::Unreachable
+    } else if is_not_http(&error) {
+        Failure::Malformed {
+            problem: "the answer is not HTTP",
+            excerpt: String::new(),
+        }
+    } else {
+        Failure::ConnectionLost
+    };
+    (failure, Some(error.into()))
+}
+
+fn is_not_http(error: &reqwest::Error) -> bool {
+    iter::successors(error.source(), |error| (*error).source())
+        .filter_map(|error| error.downcast_ref::<hyper::Error>())
+        .any(hyper::Error::is_parse)
+}
+
+/// Reads a `Retry-After`: seconds, or a date, of which the past means now (RFC
+/// 9110, section 10.2.3).
+fn retry_after(value: &str) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(
+            retry_after("Wed, 21 Oct 2015 07:28:00 GMT"),
+            Some(Duration::ZERO)
+        );
+        let later = SystemTime::now() + Duration::from_secs(1000);
+        let delay = retry_after(&httpdate::fmt_http_date(later)).unwrap();
+        assert!((900..=1000).contains(&delay.as_secs()), "{delay:?}");
+        for other in ["", "-1", "soon", "1.5"] {
+            assert_eq!(retry_after(other), None, "{other}");
+        }
+    }
+}
