@@ -169,7 +169,7 @@ impl Client {
             Ok(response) => Ok(Answer::read(response, config.max_reply_bytes).await),
             Err(failed) => Err(failed),
         };
-        let result = answer.and_then(|answer| self.read(answer));
+        let result = answer.and_then(|answer| self.read(operation.name(), answer));
         pass.finish(
             result
                 .as_ref()
@@ -180,7 +180,7 @@ impl Client {
     }
 
     /// Decides what an answer means.
-    fn read<R: FromReply>(&self, answer: Answer) -> Result<R, (Failure, Cause)> {
+    fn read<R: FromReply>(&self, op: &str, answer: Answer) -> Result<R, (Failure, Cause)> {
         let token = &self.0.config.token;
         let Answer {
             status,
@@ -213,7 +213,7 @@ impl Client {
             }
             Body::Lost(error) => return Err((Failure::ConnectionLost, Some(error.into()))),
         };
-        match (status.is_success(), Reply::read(&body)) {
+        match (status.is_success(), Reply::read(&body, op)) {
             (true, Ok(reply)) => {
                 R::from_reply(&reply).map_err(|problem| (malformed(problem, &body), None))
             }

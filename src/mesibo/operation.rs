@@ -34,6 +34,21 @@ pub mod op {
     pub const GROUP_GET_MEMBERS: &str = "groupgetmembers";
     /// Sends a message.
     pub const MESSAGE: &str = "message";
+
+    /// All of them.
+    pub const ALL: [&str; 11] = [
+        USER_ADD,
+        USER_SET,
+        USER_DEL,
+        USER_TOKEN,
+        USERS_GET,
+        GROUP_ADD,
+        GROUP_SET,
+        GROUP_DEL,
+        GROUP_EDIT_MEMBERS,
+        GROUP_GET_MEMBERS,
+        MESSAGE,
+    ];
 }
 
 /// What a repeat of an operation does, in the terms of RFC 9110, section 9.2.

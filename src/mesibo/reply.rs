@@ -7,14 +7,18 @@ use std::time::SystemTime;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::lenient::{boolean, id, list, number, text, time};
+use super::{
+    lenient::{boolean, id, list, number, text, time},
+    operation::op,
+};
 
 /// A reply in which Mesibo said yes.
 #[derive(Default)]
 pub struct Reply(Map<String, Value>);
 
 /// Why a body is not a [`Reply`].
-pub(super) enum NotDone {
+#[derive(Debug)]
+pub enum NotDone {
     /// Mesibo said no, with its error code if it gave one.
     Refused(Option<String>),
     /// There is an error code, but no result.
@@ -108,8 +112,13 @@ pub struct Sent {
 }
 
 impl Reply {
-    /// Reads a body: an object, or the bare text `OK` or `FAIL`.
-    pub(super) fn read(body: &[u8]) -> Result<Self, NotDone> {
+    /// Reads the body of the reply to `asked`, the name of an operation: an object, or
+    /// the bare text `OK` or `FAIL`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a yes.
+    pub fn read(body: &[u8], asked: &str) -> Result<Self, NotDone> {
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
         let body = body.trim_ascii();
         if body.eq_ignore_ascii_case(b"OK") {
@@ -121,6 +130,12 @@ impl Reply {
         let reply: Map<String, Value> = serde_json::from_slice(body)
             .map_err(|_| NotDone::Unreadable("the reply is not a JSON object"))?;
 
+        // Servers are loose with names, but that of another operation tells of a
+        // connection whose replies are out of step.
+        let answered = reply.get("op").and_then(Value::as_str);
+        if answered.is_some_and(|op| op != asked && op::ALL.contains(&op)) {
+            return Err(NotDone::Unreadable("the reply is of another operation"));
+        }
         let code = reply.get("error").and_then(text);
         match (reply.get("result").and_then(verdict), code) {
             (Some(true), _) => Ok(Self(reply)),

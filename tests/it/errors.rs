@@ -272,6 +272,7 @@ async fn an_answer_that_is_no_reply_is_malformed_and_leaves_the_outcome_unknown(
     let too_large = format!(r#"{{"result": true, "x": "{}"}}"#, "x".repeat(1 << 20));
     for answer in [
         Answer::ok("<html>"),
+        Answer::ok(r#"{"op": "groupdel", "result": true}"#),
         Answer::ok(&too_large),
         Answer::http(204, &[], ""),
         Answer::Send("SSH-2.0-OpenSSH_9.2\r\n\r\n".into()),
