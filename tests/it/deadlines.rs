@@ -2,34 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use mesibo_grpc::proto::{
     DeleteUserRequest, ListUsersRequest, user_service_client::UserServiceClient,
 };
-use tonic::{Code, Request, body::Body};
+use tonic::{Code, Request};
 
-use crate::support::{Answer, Backend, Facade, facade::soon, telling, told};
+use crate::support::{
+    Answer, Backend, Facade,
+    facade::{Raw, raw, soon, with_timeout},
+    telling, told,
+};
 
 const LONG: Duration = Duration::from_mins(10);
 
-/// A client that leaves deadlines to the server: a tonic channel watches over them
-/// itself, and answers first.
-fn users(facade: &Facade) -> UserServiceClient<Client<HttpConnector, Body>> {
-    let client = Client::builder(TokioExecutor::new())
-        .http2_only(true)
-        .build_http();
-    let origin = format!("http://{}", facade.addr());
-    UserServiceClient::with_origin(client, origin.parse().unwrap())
-}
-
-fn with_timeout<T>(message: T, timeout: &'static str) -> Request<T> {
-    let mut request = Request::new(message);
-    let timeout = timeout.parse().unwrap();
-    request.metadata_mut().insert("grpc-timeout", timeout);
-    request
+/// A client that leaves deadlines to the server.
+fn users(facade: &Facade) -> UserServiceClient<Raw> {
+    let (client, origin) = raw(facade.addr());
+    UserServiceClient::with_origin(client, origin)
 }
 
 #[tokio::test]

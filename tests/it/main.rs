@@ -5,6 +5,7 @@
 
 mod deadlines;
 mod errors;
+mod faults;
 mod health;
 mod overload;
 mod polyglot;

@@ -3,7 +3,6 @@
 use std::{io::Write as _, net::TcpListener, process::Output};
 
 use mesibo_grpc::proto::{DeleteUserRequest, user_service_client::UserServiceClient};
-use tonic::transport::{Channel, Endpoint};
 
 use crate::support::{Answer, Backend, Process, TOKEN, facade::soon, process::command};
 
@@ -13,15 +12,6 @@ fn run(args: &[&str], token: Option<&str>) -> Output {
         command.env("MESIBO_APP_TOKEN", token);
     }
     command.output().unwrap()
-}
-
-async fn channel(process: &Process) -> Channel {
-    let address = format!("http://{}", process.address);
-    Endpoint::from_shared(address)
-        .unwrap()
-        .connect()
-        .await
-        .unwrap()
 }
 
 /// Asserts a start that a wrong setting stops: exit status 2, and one line.
@@ -149,7 +139,7 @@ async fn settings_come_from_flags_then_environment_then_file() {
     serve.env("MESIBO_GRPC_LISTEN", "wrong");
     serve.env("MESIBO_GRPC_LOG", "info");
     let process = Process::start(serve);
-    let mut users = UserServiceClient::new(channel(&process).await);
+    let mut users = UserServiceClient::new(process.channel().await);
     let status = users.delete_user(DeleteUserRequest { uid: 7 }).await;
     assert_eq!(status.unwrap_err().code(), tonic::Code::Aborted);
     assert_eq!(backend.only_request().get("token"), Some(TOKEN));
@@ -208,7 +198,7 @@ async fn a_signal_lets_calls_in_flight_finish_and_then_ends_the_process_well() {
             Answer::ok("OK")
         });
         let process = Process::serve(&backend.url(), &[]);
-        let mut users = UserServiceClient::new(channel(&process).await);
+        let mut users = UserServiceClient::new(process.channel().await);
         let call =
             tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
         soon(backend.got(1)).await;
@@ -227,7 +217,7 @@ async fn a_signal_lets_calls_in_flight_finish_and_then_ends_the_process_well() {
 async fn the_grace_period_bounds_a_shutdown() {
     let backend = Backend::always(Answer::Hang);
     let process = Process::serve(&backend.url(), &["--shutdown-grace", "300ms"]);
-    let mut users = UserServiceClient::new(channel(&process).await);
+    let mut users = UserServiceClient::new(process.channel().await);
     let call = tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
     soon(backend.got(1)).await;
     process.signal("TERM");
@@ -243,7 +233,7 @@ async fn the_grace_period_bounds_a_shutdown() {
 async fn a_second_signal_ends_the_process_at_once() {
     let backend = Backend::always(Answer::Hang);
     let process = Process::serve(&backend.url(), &["--shutdown-grace", "10m"]);
-    let mut users = UserServiceClient::new(channel(&process).await);
+    let mut users = UserServiceClient::new(process.channel().await);
     let call = tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
     soon(backend.got(1)).await;
     process.signal("TERM");

@@ -13,12 +13,14 @@ use tokio::{
     net::TcpListener,
     sync::watch,
     task::JoinSet,
+    time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::thread::Server;
 
-const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// The system chooses.
+pub const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// What the backend does with a request that it has read.
 #[derive(Clone, Debug)]
@@ -27,6 +29,10 @@ pub enum Answer {
     Send(Vec<u8>),
     /// Sends these bytes and closes the connection.
     SendAndClose(Vec<u8>),
+    /// Sends these bytes, and closes the connection if nothing comes for a while.
+    SendAndCloseIdle(Vec<u8>, Duration),
+    /// Sends these bytes one by one.
+    Drip(Vec<u8>),
     /// Never answers.
     Hang,
     /// Does something after a while.
@@ -53,6 +59,17 @@ impl Answer {
         );
         Self::Send([head.as_bytes(), body].concat())
     }
+}
+
+/// What the backend does with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accept {
+    /// Serves it, and closes it in good order.
+    Serve,
+    /// Serves it, and resets it in the end.
+    ServeAndReset,
+    /// Closes it at once.
+    Close,
 }
 
 /// A request, as it came.
@@ -91,6 +108,7 @@ pub struct Backend {
 
 struct Shared {
     script: Box<dyn Fn(&Recorded) -> Answer + Send + Sync>,
+    accept: Box<dyn Fn() -> Accept + Send + Sync>,
     tls: Option<TlsAcceptor>,
     requests: Arc<Mutex<Vec<Recorded>>>,
     hung_up: watch::Sender<usize>,
@@ -104,7 +122,16 @@ impl Backend {
 
     /// A backend that does with a request what `script` says.
     pub fn scripted(script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static) -> Self {
-        Self::start(ANY_PORT, None, script)
+        Self::start(ANY_PORT, None, script, || Accept::Serve)
+    }
+
+    /// A backend that does with connections and requests what these say.
+    pub fn faulty(
+        address: SocketAddr,
+        script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static,
+        accept: impl Fn() -> Accept + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(address, None, script, accept)
     }
 
     /// A backend that takes its time for every answer.
@@ -114,24 +141,31 @@ impl Backend {
 
     /// A backend on a port that was free a moment ago.
     pub fn on(address: SocketAddr, answer: Answer) -> Self {
-        Self::start(address, None, move |_| answer.clone())
+        Self::start(address, None, move |_| answer.clone(), || Accept::Serve)
     }
 
     /// A backend that speaks TLS.
     pub fn tls(config: rustls::ServerConfig, answer: Answer) -> Self {
         let tls = TlsAcceptor::from(Arc::new(config));
-        Self::start(ANY_PORT, Some(tls), move |_| answer.clone())
+        Self::start(
+            ANY_PORT,
+            Some(tls),
+            move |_| answer.clone(),
+            || Accept::Serve,
+        )
     }
 
     fn start(
         address: SocketAddr,
         tls: Option<TlsAcceptor>,
         script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static,
+        accept: impl Fn() -> Accept + Send + Sync + 'static,
     ) -> Self {
         let requests = Arc::default();
         let (sender, hung_up) = watch::channel(0);
         let shared = Arc::new(Shared {
             script: Box::new(script),
+            accept: Box::new(accept),
             tls,
             requests: Arc::clone(&requests),
             hung_up: sender,
@@ -141,7 +175,7 @@ impl Backend {
             tell.send(listener.local_addr().unwrap()).unwrap();
             tokio::select! {
                 _ = stopped => {}
-                () = accept(listener, shared) => {}
+                () = accept_all(listener, shared) => {}
             }
         });
         Self {
@@ -186,11 +220,16 @@ impl Backend {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept_all(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     for connection in 0.. {
         let (stream, _) = listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
+        match (shared.accept)() {
+            Accept::Serve => {}
+            Accept::ServeAndReset => stream.set_zero_linger().unwrap(),
+            Accept::Close => continue,
+        }
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             // A client that goes away is part of the tests.
@@ -227,6 +266,19 @@ async fn serve(
             Answer::SendAndClose(bytes) => {
                 stream.write_all(&bytes).await?;
                 return stream.shutdown().await;
+            }
+            Answer::SendAndCloseIdle(bytes, idle) => {
+                stream.write_all(&bytes).await?;
+                match timeout(idle, stream.read_buf(&mut buffer)).await {
+                    Ok(Ok(1..)) => {}
+                    _ => return stream.shutdown().await,
+                }
+            }
+            Answer::Drip(bytes) => {
+                for byte in bytes {
+                    stream.write_all(&[byte]).await?;
+                    tokio::task::yield_now().await;
+                }
             }
             Answer::Hang => {
                 let mut end = [0];

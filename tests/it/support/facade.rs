@@ -2,6 +2,11 @@
 
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
+use http::Uri;
+use hyper_util::{
+    client::legacy::{Client as HttpClient, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use mesibo_grpc::{
     config::Config,
     mesibo::Client,
@@ -13,6 +18,8 @@ use mesibo_grpc::{
     service::{self, Backend},
 };
 use tonic::{
+    Request,
+    body::Body,
     service::Routes,
     transport::{Channel, Endpoint},
 };
@@ -97,4 +104,24 @@ pub async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(10), future)
         .await
         .expect("it happens within 10 seconds")
+}
+
+/// A client that leaves deadlines to the server: a tonic channel watches over them
+/// itself, and answers first.
+pub type Raw = HttpClient<HttpConnector, Body>;
+
+/// Such a client, and the origin of the server.
+pub fn raw(server: SocketAddr) -> (Raw, Uri) {
+    let client = HttpClient::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    (client, format!("http://{server}").parse().unwrap())
+}
+
+/// A request with a `grpc-timeout`.
+pub fn with_timeout<T>(message: T, timeout: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    let timeout = timeout.parse().unwrap();
+    request.metadata_mut().insert("grpc-timeout", timeout);
+    request
 }

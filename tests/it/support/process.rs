@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tonic::transport::{Channel, Endpoint};
+
 use super::TOKEN;
 
 /// A running program. Dropping it kills it.
@@ -81,6 +83,18 @@ impl Process {
             stderr,
             reader: Some(reader),
         }
+    }
+
+    /// A channel to it.
+    pub async fn channel(&self) -> Channel {
+        let address = format!("http://{}", self.address);
+        let endpoint = Endpoint::from_shared(address).unwrap();
+        endpoint.connect().await.unwrap()
+    }
+
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The address of its upstream, as its log has it.

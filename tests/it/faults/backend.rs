@@ -1,0 +1,154 @@
+//! A backend that fails at random, and knows what it really did.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::support::backend::{Accept, Answer, Recorded};
+
+/// What became of a request that arrived whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was carried out, whatever was answered.
+    Done,
+    /// It was answered with a no.
+    Refused,
+    /// It was answered that it was not taken up.
+    NotTakenUp,
+}
+
+/// The faults of a backend. Clones share them.
+#[derive(Clone)]
+pub struct Faults(Arc<Shared>);
+
+struct Shared {
+    on: AtomicBool,
+    random: Mutex<fastrand::Rng>,
+    injected: Mutex<BTreeMap<&'static str, usize>>,
+    fates: Mutex<HashMap<String, Vec<Fate>>>,
+}
+
+impl Faults {
+    pub fn new(seed: u64) -> Self {
+        Self(Arc::new(Shared {
+            on: AtomicBool::new(true),
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            injected: Mutex::default(),
+            fates: Mutex::default(),
+        }))
+    }
+
+    /// No more faults.
+    pub fn stop(&self) {
+        self.0.on.store(false, Ordering::SeqCst);
+    }
+
+    /// How many faults of each kind there were.
+    pub fn injected(&self) -> BTreeMap<&'static str, usize> {
+        self.0.injected.lock().unwrap().clone()
+    }
+
+    /// What became of the requests with this key.
+    pub fn fates(&self, key: &str) -> Vec<Fate> {
+        let fates = self.0.fates.lock().unwrap();
+        fates.get(key).cloned().unwrap_or_default()
+    }
+
+    pub fn accept(&self) -> Accept {
+        match self.random(20) {
+            0 => self.inject("accept and close", Accept::Close),
+            1..=5 => self.inject("reset at the end", Accept::ServeAndReset),
+            _ => Accept::Serve,
+        }
+    }
+
+    pub fn answer(&self, request: &Recorded) -> Answer {
+        let good = good(request);
+        let (fate, answer) = self.choose(&good);
+        let fates = &mut self.0.fates.lock().unwrap();
+        fates.entry(key(request)).or_default().push(fate);
+        answer
+    }
+
+    fn choose(&self, good: &str) -> (Fate, Answer) {
+        let whole = || Answer::http(200, &[], good);
+        let bytes = || match whole() {
+            Answer::Send(bytes) => bytes,
+            _ => unreachable!("a response is sent"),
+        };
+        let head = format!("HTTP/1.1 200 .\r\ncontent-length: {}\r\n\r\n", good.len());
+        let half = || bytes()[..head.len() + good.len() / 2].to_vec();
+        let millis = |most| Duration::from_millis(self.random(most));
+
+        let done = |fault, answer| (Fate::Done, self.inject(fault, answer));
+        match self.random(40) {
+            0 => done("close before the answer", Answer::SendAndClose(Vec::new())),
+            1 => done("close after the headers", Answer::SendAndClose(head.into())),
+            2 => done("close amid the body", Answer::SendAndClose(half())),
+            3 => done("no answer", Answer::Hang),
+            4 => done("delay", Answer::After(millis(300), Box::new(whole()))),
+            5 => done("drip", Answer::Drip(bytes())),
+            6 => done("garbage", Answer::ok("<html>\u{0}")),
+            7 => done("garbage instead of HTTP", Answer::SendAndClose("\0".into())),
+            8 => done(
+                "the reply of another request",
+                Answer::ok(r#"{"op": "groupdel", "result": true}"#),
+            ),
+            9 => done("HTTP 502", Answer::http(502, &[], "<html>")),
+            10 => {
+                let answer = Answer::http(503, &[("retry-after", "0")], "");
+                (Fate::NotTakenUp, self.inject("HTTP 503", answer))
+            }
+            11 => {
+                let answer = Answer::http(429, &[], "");
+                (Fate::NotTakenUp, self.inject("HTTP 429", answer))
+            }
+            12 => {
+                let answer = Answer::ok(r#"{"result": false, "error": "NOUSER"}"#);
+                (Fate::Refused, self.inject("refusal", answer))
+            }
+            13..=18 => done(
+                "close while idle",
+                Answer::SendAndCloseIdle(bytes(), millis(10)),
+            ),
+            _ => (Fate::Done, whole()),
+        }
+    }
+
+    /// A number below `bound`; the highest once there are to be no more faults.
+    fn random(&self, bound: u64) -> u64 {
+        if self.0.on.load(Ordering::SeqCst) {
+            self.0.random.lock().unwrap().u64(..bound)
+        } else {
+            bound - 1
+        }
+    }
+
+    fn inject<T>(&self, fault: &'static str, what: T) -> T {
+        *self.0.injected.lock().unwrap().entry(fault).or_default() += 1;
+        what
+    }
+}
+
+/// What tells requests apart: the text of a message, or the id of a user.
+fn key(request: &Recorded) -> String {
+    let key = request.get("msg").or(request.get("uid"));
+    key.unwrap_or_default().to_owned()
+}
+
+/// The reply that the request should get. A message's id is its text.
+fn good(request: &Recorded) -> String {
+    match request.get("op").unwrap() {
+        "message" => format!(
+            r#"{{"op": "message", "mid": {}, "result": true}}"#,
+            key(request)
+        ),
+        "usersget" => r#"{"op": "usersget", "users": [], "result": true}"#.to_owned(),
+        op => format!(r#"{{"op": "{op}", "result": true}}"#),
+    }
+}
