@@ -1,0 +1,5 @@
+#!/bin/sh
+# Runs the example: run.sh [HOST:PORT]. Needs build.sh first.
+set -eu
+dir=$(dirname "$0")
+exec node "$dir/build/js/walk.js" "$@"
