@@ -92,7 +92,7 @@ async fn serve_facade(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<
     let stopped = on_signal().map_err(|error| failed("cannot wait for signals", &error))?;
     let upstream = config.upstream.url.clone();
     let proxy = config.upstream.proxy.clone();
-    let client = Client::new(config.upstream).map_err(|error| wrong("upstream", &error))?;
+    let client = Client::new(config.upstream).map_err(|error| wrong("upstream", &*error))?;
     let server = Server::bind(config.server)
         .await
         .map_err(|error| wrong("listen", &error))?;

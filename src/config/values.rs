@@ -73,7 +73,7 @@ pub(super) fn upstream_url(text: &str) -> Result<Url, String> {
 pub(super) fn proxy(text: &str) -> Result<Proxy, String> {
     Url::parse(text)
         .ok()
-        .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
+        .filter(|url| url.has_host() && url.scheme() == "http")
         .map(Proxy)
         .ok_or_else(|| "expected the URL of an HTTP proxy, such as http://10.0.0.1:3128".into())
 }

@@ -8,8 +8,10 @@ use std::{
     time::Duration,
 };
 
+use http::Uri;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, sleep, timeout_at};
+use tower::BoxError;
 use url::Url;
 
 use super::{
@@ -64,6 +66,7 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     config: Config,
+    uri: Uri,
     connections: Connections,
     limit: Limit,
     breaker: Breaker,
@@ -75,9 +78,10 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// If the certificates or the proxy cannot be used.
-    pub fn new(config: Config) -> Result<Self, reqwest::Error> {
+    /// If the URL, the certificates or the proxy cannot be used.
+    pub fn new(config: Config) -> Result<Self, BoxError> {
         Ok(Self(Arc::new(Inner {
+            uri: config.url.as_str().parse()?,
             connections: Connections::open(&config)?,
             limit: Limit::new(config.max_in_flight, config.max_waiting, config.max_wait),
             breaker: Breaker::default(),
@@ -154,6 +158,7 @@ impl Client {
     ) -> Result<R, (Failure, Cause)> {
         let Inner {
             config,
+            uri,
             connections,
             limit,
             breaker,
@@ -164,7 +169,7 @@ impl Client {
         attempts.fetch_add(1, Ordering::Relaxed);
 
         let form = operation.form(config.token.expose_secret());
-        let answer = post(&connections.current(config), &config.url, form, sent).await;
+        let answer = post(&connections.current(), uri, form.into(), sent).await;
         let answer = match answer {
             Ok(response) => Ok(Answer::read(response, config.max_reply_bytes).await),
             Err(failed) => Err(failed),

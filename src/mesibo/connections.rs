@@ -3,73 +3,139 @@
 use std::{
     fmt,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
+use http::Uri;
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::{
+    client::{
+        legacy::{
+            Client,
+            connect::{HttpConnector, proxy::Tunnel},
+        },
+        proxy::matcher::Matcher,
+    },
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::time::Instant;
+use tower::{
+    BoxError, Service, ServiceBuilder, ServiceExt as _, timeout::TimeoutLayer,
+    util::BoxCloneSyncService,
+};
 use url::{Host, Url};
 
-use super::client::Config;
+use super::{
+    client::Config,
+    exchange::FormBody,
+    stream::{CheckedStream, TcpOrTls},
+};
 
 /// The URL of an HTTP proxy. Its credentials are never shown.
 #[derive(Clone)]
 pub struct Proxy(pub Url);
 
+/// Makes connections, whatever is on the way.
+type Connector = BoxCloneSyncService<Uri, CheckedStream, BoxError>;
+
+/// A pool of connections.
+pub(super) type Pool = Client<Connector, FormBody>;
+
 /// The pool of connections in use.
 ///
-/// reqwest cannot bound the lifetime of a connection, so a new pool takes the place
-/// of the old one when its time has come; calls in flight end on the old one.
-pub(super) struct Connections(Mutex<Pool>);
-
-struct Pool {
-    client: reqwest::Client,
-    expires_at: Instant,
+/// hyper cannot bound the lifetime of a connection, so a new pool takes the place of
+/// the old one when its time has come; calls in flight end on the old one.
+pub(super) struct Connections {
+    connector: Connector,
+    idle_timeout: Duration,
+    lifetime: Duration,
+    current: Mutex<(Pool, Instant)>,
 }
 
 impl Connections {
-    pub(super) fn open(config: &Config) -> Result<Self, reqwest::Error> {
-        Ok(Self(Mutex::new(Pool::open(config)?)))
+    /// # Errors
+    ///
+    /// If the certificates or the proxy cannot be used.
+    pub(super) fn open(config: &Config) -> Result<Self, BoxError> {
+        let connector = connector(config)?;
+        let pool = pool(connector.clone(), config.idle_timeout);
+        Ok(Self {
+            connector,
+            idle_timeout: config.idle_timeout,
+            lifetime: config.connection_lifetime,
+            current: Mutex::new((pool, Instant::now() + config.connection_lifetime)),
+        })
     }
 
     /// The pool to take a connection from.
-    pub(super) fn current(&self, config: &Config) -> reqwest::Client {
-        let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if pool.expires_at <= Instant::now() {
-            match Pool::open(config) {
-                Ok(fresh) => *pool = fresh,
-                Err(error) => tracing::error!(%error, "cannot renew the connections to Mesibo"),
-            }
+    pub(super) fn current(&self) -> Pool {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let (pool, expires_at) = &mut *current;
+        if *expires_at <= Instant::now() {
+            *pool = self::pool(self.connector.clone(), self.idle_timeout);
+            *expires_at = Instant::now() + self.lifetime;
         }
-        pool.client.clone()
+        pool.clone()
     }
 }
 
-impl Pool {
-    fn open(config: &Config) -> Result<Self, reqwest::Error> {
-        // reqwest takes the process-wide provider; one that is installed already is
-        // as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!(
-                env!("CARGO_PKG_NAME"),
-                "/",
-                env!("CARGO_PKG_VERSION")
-            ))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .connect_timeout(config.connect_timeout)
-            .pool_idle_timeout(config.idle_timeout);
-        if let Some(Proxy(url)) = config.proxy.as_ref().filter(|_| !is_loopback(&config.url)) {
-            builder = builder.proxy(reqwest::Proxy::all(url.clone())?);
-        }
-        if let Some(pem) = &config.ca_certificates {
-            builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem)?);
-        }
-        Ok(Self {
-            client: builder.build()?,
-            expires_at: Instant::now() + config.connection_lifetime,
-        })
+fn pool(connector: Connector, idle_timeout: Duration) -> Pool {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(idle_timeout)
+        .build(connector)
+}
+
+fn connector(config: &Config) -> Result<Connector, BoxError> {
+    let mut tcp = HttpConnector::new();
+    // The URL may be of HTTPS; the layer above sees to that.
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    let tls = HttpsConnectorBuilder::new()
+        .with_tls_config(tls(config.ca_certificates.as_deref())?)
+        .https_or_http()
+        .enable_http1();
+
+    let Some(Proxy(proxy)) = config.proxy.as_ref().filter(|_| !is_loopback(&config.url)) else {
+        return Ok(checked(tls.wrap_connector(tcp), config.connect_timeout));
+    };
+    let upstream = config.url.as_str().parse()?;
+    let proxy = Matcher::builder()
+        .all(proxy.as_str())
+        .build()
+        .intercept(&upstream)
+        .ok_or("the proxy is not one")?;
+    let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
+    if let Some(credentials) = proxy.basic_auth() {
+        tunnel = tunnel.with_auth(credentials.clone());
     }
+    Ok(checked(tls.wrap_connector(tunnel), config.connect_timeout))
+}
+
+/// A connector whose connections are checked before they are used again.
+fn checked<C>(connector: C, connect_timeout: Duration) -> Connector
+where
+    C: Service<Uri, Response = TcpOrTls, Error = BoxError> + Clone + Send + Sync + 'static,
+    C::Future: Send,
+{
+    let checked = connector.map_response(CheckedStream::new);
+    let timeout = TimeoutLayer::new(connect_timeout);
+    BoxCloneSyncService::new(ServiceBuilder::new().layer(timeout).service(checked))
+}
+
+/// Trusts the system's certificate authorities, and those in `pem`.
+fn tls(pem: Option<&[u8]>) -> Result<rustls::ClientConfig, BoxError> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    for certificate in CertificateDer::pem_slice_iter(pem.unwrap_or_default()) {
+        roots.add(certificate?)?;
+    }
+    let provider = rustls::crypto::ring::default_provider();
+    Ok(rustls::ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
 }
 
 impl fmt::Debug for Proxy {

@@ -14,12 +14,23 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{
+    HeaderValue, Request, Response, StatusCode, Uri,
+    header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
+};
 use http_body::{Frame, SizeHint};
-use reqwest::{Response, StatusCode};
-use url::Url;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
 
-use super::error::{Cause, Failure};
+use super::{
+    connections::Pool,
+    error::{Cause, Failure},
+    stream::Stale,
+};
+
+/// Who asks.
+const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// Set once the request, or some of it, may have been sent.
 #[derive(Clone, Default)]
@@ -27,7 +38,7 @@ pub(super) struct SentFlag(Arc<AtomicBool>);
 
 /// A form that tells when it is taken to be sent. hyper asks a body for its bytes
 /// only when it has a connection to write them to.
-struct FormBody {
+pub(super) struct FormBody {
     form: Option<Bytes>,
     sent: SentFlag,
 }
@@ -43,47 +54,62 @@ pub(super) struct Answer {
 pub(super) enum Body {
     Whole(Vec<u8>),
     TooLarge(Vec<u8>),
-    Lost(reqwest::Error),
+    Lost(hyper::Error),
 }
 
 /// Posts a form.
+///
+/// A pooled connection that turns out to be closed is as good as none, so the next
+/// is taken. This ends, for it is pooled no longer.
 pub(super) async fn post(
-    client: &reqwest::Client,
-    url: &Url,
-    form: String,
+    pool: &Pool,
+    uri: &Uri,
+    form: Bytes,
     sent: &SentFlag,
-) -> Result<Response, (Failure, Cause)> {
-    let body = FormBody {
-        form: Some(form.into()),
-        sent: sent.clone(),
-    };
-    client
-        .post(url.clone())
-        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(reqwest::Body::wrap(body))
-        .send()
-        .await
-        .map_err(|error| without_response(error, sent))
+) -> Result<Response<Incoming>, (Failure, Cause)> {
+    loop {
+        let body = FormBody {
+            form: Some(form.clone()),
+            sent: sent.clone(),
+        };
+        let mut request = Request::post(uri.clone())
+            .body(body)
+            .expect("it has all it needs");
+        request.headers_mut().extend([
+            (
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/x-www-form-urlencoded"),
+            ),
+            (USER_AGENT, HeaderValue::from_static(AGENT)),
+        ]);
+        match pool.request(request).await {
+            Ok(response) => return Ok(response),
+            Err(error) if Stale::is_behind(&error) => sent.clear(),
+            Err(error) => return Err(without_response(error, sent)),
+        }
+    }
 }
 
 impl Answer {
     /// Reads a response to its end, or to the limit.
-    pub(super) async fn read(mut response: Response, max_bytes: usize) -> Self {
+    pub(super) async fn read(response: Response<Incoming>, max_bytes: usize) -> Self {
         let status = response.status();
         let retry_after = response
             .headers()
             .get(RETRY_AFTER)
             .and_then(|value| retry_after(value.to_str().ok()?));
+        let mut frames = response.into_body();
         let mut body = Vec::new();
         let body = loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > max_bytes => {
-                    body.extend_from_slice(&chunk);
-                    break Body::TooLarge(body);
+            match frames.frame().await {
+                Some(Ok(frame)) => {
+                    body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()));
+                    if body.len() > max_bytes {
+                        break Body::TooLarge(body);
+                    }
                 }
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break Body::Whole(body),
-                Err(error) => break Body::Lost(error.without_url()),
+                None => break Body::Whole(body),
+                Some(Err(error)) => break Body::Lost(error),
             }
         };
         Self {
@@ -97,6 +123,11 @@ impl Answer {
 impl SentFlag {
     fn set(&self) {
         self.0.store(true, Ordering::Release);
+    }
+
+    /// Nothing was sent after all.
+    fn clear(&self) {
+        self.0.store(false, Ordering::Release);
     }
 
     pub(super) fn get(&self) -> bool {
@@ -126,8 +157,7 @@ impl http_body::Body for FormBody {
 }
 
 /// What it means that no HTTP response came.
-fn without_response(error: reqwest::Error, sent: &SentFlag) -> (Failure, Cause) {
-    let error = error.without_url();
+fn without_response(error: legacy::Error, sent: &SentFlag) -> (Failure, Cause) {
     let failure = if !sent.get() {
         Failure::Unreachable
     } else if is_not_http(&error) {
@@ -141,7 +171,7 @@ fn without_response(error: reqwest::Error, sent: &SentFlag) -> (Failure, Cause) 
     (failure, Some(error.into()))
 }
 
-fn is_not_http(error: &reqwest::Error) -> bool {
+fn is_not_http(error: &legacy::Error) -> bool {
     iter::successors(error.source(), |error| (*error).source())
         .filter_map(|error| error.downcast_ref::<hyper::Error>())
         .any(hyper::Error::is_parse)

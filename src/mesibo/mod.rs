@@ -7,6 +7,7 @@
 //! - [`client`]: one call, of one attempt or a few
 //! - `exchange`: one HTTP exchange
 //! - `retry`: when another attempt is safe, and worth it
+//! - `stream`: a connection, checked before it is used again
 //! - `limit`: how many requests are in flight
 //! - `breaker`: holds calls back while Mesibo does not answer
 //! - [`connections`]: the connections, with their lifetime and the proxy
@@ -26,6 +27,7 @@ pub mod operation;
 mod redact;
 pub mod reply;
 mod retry;
+mod stream;
 
 pub use client::{Client, Config};
 pub use connections::Proxy;

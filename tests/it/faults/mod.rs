@@ -6,9 +6,10 @@
 mod backend;
 
 use std::{
+    collections::HashSet,
     env, fs,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -20,10 +21,11 @@ use mesibo_grpc::proto::{
     user_service_client::UserServiceClient,
 };
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 use crate::support::{
     Backend, Process,
-    backend::ANY_PORT,
+    backend::{ANY_PORT, Answer},
     facade::{Raw, raw, soon, with_timeout},
     say, told,
 };
@@ -283,4 +285,77 @@ async fn every_call_tells_the_truth_in_time_whatever_the_backend_does() {
     assert_eq!(of(&summary.wrong), 0);
     assert!(of(&summary.answered) > calls / 4, "most calls go through");
     assert!(memory(&process) < memory_before * 2 + 16 * 1024);
+}
+
+/// A backend that closes connections at random moments between requests.
+fn closing_while_idle() -> Backend {
+    let random = Mutex::new(fastrand::Rng::with_seed(7));
+    Backend::scripted(move |_| {
+        let idle = Duration::from_micros(random.lock().unwrap().u64(..500_000));
+        let bytes = "HTTP/1.1 200 .\r\ncontent-length: 16\r\n\r\n{\"result\": true}";
+        Answer::SendAndCloseIdle(bytes.into(), idle)
+    })
+}
+
+/// Makes 10,000 calls, from callers who pause in between for as long as connections
+/// may be idle.
+async fn ten_thousand<F: Future<Output = ()> + Send>(
+    call: impl Fn(usize) -> F + Clone + Send + 'static,
+) {
+    let callers = (0..100).map(|caller| {
+        let call = call.clone();
+        tokio::spawn(async move {
+            for number in 0..100 {
+                call(caller * 100 + number).await;
+                let pause = Duration::from_micros(fastrand::u64(..50_000));
+                tokio::time::sleep(pause).await;
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_close_while_idle_fail_no_read() {
+    let backend = closing_while_idle();
+    let process = Process::serve(&backend.url(), &[]);
+    let users = UserServiceClient::new(process.channel().await);
+    ten_thousand(move |_| {
+        let mut users = users.clone();
+        async move {
+            users.list_users(ListUsersRequest::default()).await.unwrap();
+        }
+    })
+    .await;
+    assert!(backend.requests().len() >= 10_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_close_while_idle_send_no_message_twice_and_fail_few() {
+    let backend = closing_while_idle();
+    let process = Process::serve(&backend.url(), &[]);
+    let messages = MessageServiceClient::new(process.channel().await);
+    let failed = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&failed);
+    ten_thousand(move |number| {
+        let mut messages = messages.clone();
+        let failed = Arc::clone(&count);
+        async move {
+            if let Err(status) = messages.send_message(message(number)).await {
+                failed.fetch_add(1, Ordering::Relaxed);
+                let details = status.get_error_details();
+                let info = details.error_info().unwrap();
+                assert_eq!(info.metadata["outcome"], "unknown", "{status:?}");
+            }
+        }
+    })
+    .await;
+    let requests = backend.requests();
+    let sent: HashSet<_> = requests.iter().map(|request| request.get("msg")).collect();
+    assert_eq!(sent.len(), requests.len(), "no message is sent twice");
+    let failed = failed.load(Ordering::Relaxed);
+    say(&format!("{failed} of 10,000 messages raced with a close\n"));
+    assert!(failed <= 10, "{failed}");
 }
