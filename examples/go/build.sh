@@ -1,0 +1,37 @@
+#!/bin/sh
+# Generates the stubs with protoc and compiles the example, against the packages of
+# Go that Debian 12 has. With modules of your own, `go get` brings the same ones.
+set -eu
+cd "$(dirname "$0")"
+
+missing=
+for tool in go protoc protoc-gen-go protoc-gen-go-grpc; do
+    command -v "$tool" >/dev/null || missing="$missing $tool"
+done
+sources=/usr/share/gocode/src/google.golang.org
+for package in grpc protobuf genproto/googleapis/rpc/errdetails; do
+    [ -e "$sources/$package" ] || missing="$missing google.golang.org/$package"
+done
+if [ -n "$missing" ]; then
+    echo "missing:$missing" >&2
+    echo "on Debian 12: apt-get install golang-go golang-google-grpc-dev" \
+        "golang-google-genproto-dev golang-google-protobuf-dev libprotobuf-dev" \
+        "protobuf-compiler protoc-gen-go protoc-gen-go-grpc" >&2
+    exit 1
+fi
+
+# The contract names no Go package, so that it can be one of yours.
+package=example.com/mesibo-grpc/mesibov1
+options=
+for service in user group message; do
+    options="$options,Mmesibo/v1/${service}_service.proto=$package"
+done
+rm -rf build
+mkdir -p build/gopath/src
+protoc -I ../../proto \
+    --go_out=build/gopath/src --go_opt="${options#,}" \
+    --go-grpc_out=build/gopath/src --go-grpc_opt="${options#,}" \
+    ../../proto/mesibo/v1/*.proto
+
+GO111MODULE=off GOFLAGS= GOPATH="$PWD/build/gopath:/usr/share/gocode" \
+    go build -o build/walk walk.go

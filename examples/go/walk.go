@@ -1,0 +1,266 @@
+// Walk makes every RPC of mesibo-grpc, from Go.
+//
+// Usage: walk [HOST:PORT]; the environment variable MESIBO_GRPC_KEY has the
+// caller's key, where the server wants one.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	pb "example.com/mesibo-grpc/mesibov1"
+)
+
+const (
+	alice = "alice 👩‍🚀 &=+% go"
+	bob   = "בוב 🦀 go"
+	text  = "Hello 🌍! שלום, مرحبا & 1+1=2, 100%\nsecond line\r\nthird line"
+	appID = "demo"
+)
+
+// walker has a client for each service. They share one channel.
+type walker struct {
+	users    pb.UserServiceClient
+	groups   pb.GroupServiceClient
+	messages pb.MessageServiceClient
+}
+
+func main() {
+	address := "127.0.0.1:50051"
+	if len(os.Args) > 1 {
+		address = os.Args[1]
+	}
+	// One channel serves all clients and goroutines of a process.
+	channel, err := grpc.Dial(
+		address,
+		grpc.WithInsecure(),
+		grpc.WithUnaryInterceptor(prepare),
+		grpc.WithDefaultCallOptions(grpc.ForceCodec(codec{})),
+	)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	w := walker{
+		users:    pb.NewUserServiceClient(channel),
+		groups:   pb.NewGroupServiceClient(channel),
+		messages: pb.NewMessageServiceClient(channel),
+	}
+	err = w.walk(context.Background())
+	channel.Close()
+	if err != nil {
+		explain(err)
+		os.Exit(1)
+	}
+}
+
+// prepare gives every call what it needs: a deadline, and who calls.
+func prepare(
+	ctx context.Context, method string, request, reply interface{},
+	channel *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption,
+) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if key := os.Getenv("MESIBO_GRPC_KEY"); key != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+key)
+	}
+	return invoke(ctx, method, request, reply, channel, options...)
+}
+
+// codec encodes messages of protobuf's present API. The grpc-go of Debian 12 knows
+// only the one before; any newer one needs no codec.
+type codec struct{}
+
+func (codec) Marshal(message interface{}) ([]byte, error) {
+	return proto.Marshal(message.(proto.Message))
+}
+
+func (codec) Unmarshal(bytes []byte, message interface{}) error {
+	return proto.Unmarshal(bytes, message.(proto.Message))
+}
+
+func (codec) Name() string { return "proto" }
+
+func (w walker) walk(ctx context.Context) error {
+	first, err := w.users.CreateUser(ctx, &pb.CreateUserRequest{
+		Address:     alice,
+		AppId:       appID,
+		TokenExpiry: durationpb.New(time.Hour),
+	})
+	if err != nil {
+		return err
+	}
+	second, err := w.users.CreateUser(ctx, &pb.CreateUserRequest{Address: bob, AppId: appID})
+	if err != nil {
+		return err
+	}
+	fmt.Println("created", alice, "and", bob)
+
+	gid, err := w.createTeam(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.sendMessages(ctx, gid); err != nil {
+		return err
+	}
+	if err := w.edit(ctx, first.Uid, gid); err != nil {
+		return err
+	}
+	if err := w.replaceToken(ctx, second.Uid); err != nil {
+		return err
+	}
+
+	// A mistake: 90 seconds are no whole minutes, and there is no address at all.
+	_, err = w.users.CreateUser(ctx, &pb.CreateUserRequest{
+		AppId:       appID,
+		TokenExpiry: durationpb.New(90 * time.Second),
+	})
+	explain(err)
+
+	return w.cleanUp(ctx, first.Uid, second.Uid, gid)
+}
+
+// createTeam creates the group of the two users, and returns its id.
+func (w walker) createTeam(ctx context.Context) (uint64, error) {
+	group, err := w.groups.CreateGroup(ctx, &pb.CreateGroupRequest{Name: proto.String("team")})
+	if err != nil {
+		return 0, err
+	}
+	_, err = w.groups.EditGroupMembers(ctx, &pb.EditGroupMembersRequest{
+		Gid:         group.Gid,
+		Members:     []string{alice, bob},
+		Action:      pb.EditGroupMembersRequest_ACTION_ADD,
+		Permissions: &pb.MemberPermissions{CanSend: proto.Bool(true)},
+	})
+	if err != nil {
+		return 0, err
+	}
+	listed, err := w.groups.ListGroupMembers(ctx, &pb.ListGroupMembersRequest{Gid: group.Gid})
+	if err != nil {
+		return 0, err
+	}
+	var addresses []string
+	for _, member := range listed.Members {
+		addresses = append(addresses, member.GetAddress())
+	}
+	fmt.Println("the group has", strings.Join(addresses, " and "))
+	return group.Gid, nil
+}
+
+// sendMessages sends the message to a user and to a group.
+func (w walker) sendMessages(ctx context.Context, gid uint64) error {
+	toUser := &pb.SendMessageRequest{Recipient: &pb.SendMessageRequest_ToAddress{ToAddress: bob}}
+	toGroup := &pb.SendMessageRequest{Recipient: &pb.SendMessageRequest_Gid{Gid: gid}}
+	for _, to := range []struct {
+		name    string
+		request *pb.SendMessageRequest
+	}{{"to_address", toUser}, {"gid", toGroup}} {
+		to.request.FromAddress = alice
+		to.request.Message = text
+		sent, err := w.messages.SendMessage(ctx, to.request)
+		if err != nil {
+			return err
+		}
+		// A field that may be absent is a pointer: ask before you read it.
+		known := "with"
+		if sent.MessageId == nil {
+			known = "without"
+		}
+		fmt.Printf("sent a message to %s, %s an id\n", to.name, known)
+	}
+	return nil
+}
+
+// edit changes the user and the group.
+func (w walker) edit(ctx context.Context, uid, gid uint64) error {
+	if _, err := w.users.EditUser(ctx, &pb.EditUserRequest{Uid: uid, Flags: proto.Uint32(1)}); err != nil {
+		return err
+	}
+	if _, err := w.groups.EditGroup(ctx, &pb.EditGroupRequest{Gid: gid, Name: proto.String("crew")}); err != nil {
+		return err
+	}
+	fmt.Println("edited the user and the group")
+	return nil
+}
+
+// replaceToken gives a user a new token, takes it away again, and lists who has one.
+func (w walker) replaceToken(ctx context.Context, uid uint64) error {
+	if _, err := w.users.RegenerateUserToken(ctx, &pb.RegenerateUserTokenRequest{Uid: uid, AppId: appID}); err != nil {
+		return err
+	}
+	if _, err := w.users.DeleteUserToken(ctx, &pb.DeleteUserTokenRequest{Uid: uid, AppId: proto.String(appID)}); err != nil {
+		return err
+	}
+	found, err := w.users.ListUsers(ctx, &pb.ListUsersRequest{AddressPattern: proto.String("* go")})
+	if err != nil {
+		return err
+	}
+	for _, user := range found.Users {
+		state := "with"
+		if user.AccessToken == nil {
+			state = "without"
+		}
+		fmt.Printf("found %s, %s a token\n", user.GetAddress(), state)
+	}
+	return nil
+}
+
+// cleanUp deletes what the walk created, and one user twice.
+func (w walker) cleanUp(ctx context.Context, first, second, gid uint64) error {
+	for _, uid := range []uint64{first, second} {
+		if _, err := w.users.DeleteUser(ctx, &pb.DeleteUserRequest{Uid: uid}); err != nil {
+			return err
+		}
+	}
+	if _, err := w.groups.DeleteGroup(ctx, &pb.DeleteGroupRequest{Gid: gid}); err != nil {
+		return err
+	}
+	fmt.Println("deleted the users and the group")
+
+	// What is gone already is often as good as deleted: the code tells.
+	_, err := w.users.DeleteUser(ctx, &pb.DeleteUserRequest{Uid: first})
+	if status.Code(err) != codes.NotFound {
+		return err
+	}
+	explain(err)
+	return nil
+}
+
+// explain says what a program can know of an error, from its details.
+func explain(err error) {
+	failure := status.Convert(err)
+	info, badRequest, retryInfo := &errdetails.ErrorInfo{}, &errdetails.BadRequest{}, &errdetails.RetryInfo{}
+	for _, detail := range failure.Details() {
+		switch detail := detail.(type) {
+		case *errdetails.ErrorInfo:
+			info = detail
+		case *errdetails.BadRequest:
+			badRequest = detail
+		case *errdetails.RetryInfo:
+			retryInfo = detail
+		}
+	}
+
+	fmt.Printf("%s: %s from %s\n", code.Code(failure.Code()), info.Reason, info.Domain)
+	for _, violation := range badRequest.FieldViolations {
+		fmt.Printf("  %s: %s\n", violation.Field, violation.Description)
+	}
+	if info.Metadata["outcome"] == "unknown" {
+		fmt.Println("  it may have been carried out: check before you repeat it")
+	}
+	if retryInfo.RetryDelay != nil {
+		fmt.Printf("  repeat it in %d s\n", retryInfo.RetryDelay.Seconds)
+	}
+}
