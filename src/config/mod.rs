@@ -25,7 +25,7 @@ use url::Url;
 
 use crate::{
     mesibo,
-    server::{self, Deadlines},
+    server::{self, Deadlines, Limits},
     service::TokenDeletion,
     status::ErrorCodes,
 };
@@ -217,6 +217,7 @@ impl<L: Fn(&Setting) -> Option<String>> Reader<L> {
             server: server::Config {
                 listen: self.get(&settings::LISTEN, values::address),
                 deadlines,
+                limits: self.limits(),
                 lame_duck: Duration::ZERO,
                 shutdown_grace: self.get(&settings::SHUTDOWN_GRACE, values::duration),
             },
@@ -238,6 +239,21 @@ impl<L: Fn(&Setting) -> Option<String>> Reader<L> {
             token_deletion: self.get(&settings::DELETE_USER_TOKEN_OP, values::token_deletion),
             error_codes: self.get(&settings::ERROR_CODES, values::error_codes),
             log: self.get(&settings::LOG, values::log),
+        }
+    }
+
+    fn limits(&mut self) -> Limits {
+        Limits {
+            max_connections: self.get(&settings::MAX_CONNECTIONS, values::count),
+            max_concurrent_streams: self.get(&settings::MAX_CONCURRENT_STREAMS, values::count),
+            max_header_bytes: self.get(&settings::MAX_HEADER_BYTES, values::bytes),
+            handshake_timeout: self.get(&settings::HANDSHAKE_TIMEOUT, values::duration),
+            keepalive_time: self.get(&settings::KEEPALIVE_TIME, values::duration),
+            keepalive_timeout: self.get(&settings::KEEPALIVE_TIMEOUT, values::duration),
+            max_connection_idle: self.get(&settings::MAX_CONNECTION_IDLE, values::duration),
+            max_connection_age: self.get(&settings::MAX_CONNECTION_AGE, values::duration),
+            max_connection_age_grace: self
+                .get(&settings::MAX_CONNECTION_AGE_GRACE, values::duration),
         }
     }
 

@@ -26,6 +26,16 @@ fn every_default_is_valid_and_as_documented() {
     );
     assert_eq!(config.server.deadlines.default.as_secs(), 15);
     assert_eq!(config.server.deadlines.longest.as_secs(), 60);
+    let limits = config.server.limits;
+    assert_eq!(limits.max_connections, 10_000);
+    assert_eq!(limits.max_concurrent_streams, 200);
+    assert_eq!(limits.max_header_bytes, 16 << 10);
+    assert_eq!(limits.handshake_timeout.as_secs(), 10);
+    assert_eq!(limits.keepalive_time.as_secs(), 60);
+    assert_eq!(limits.keepalive_timeout.as_secs(), 20);
+    assert_eq!(limits.max_connection_idle.as_secs(), 300);
+    assert_eq!(limits.max_connection_age.as_secs(), 300);
+    assert_eq!(limits.max_connection_age_grace.as_secs(), 30);
     assert_eq!(config.server.lame_duck.as_secs(), 5);
     assert_eq!(config.server.shutdown_grace.as_secs(), 20);
     assert_eq!(config.upstream.connect_timeout.as_secs(), 3);
@@ -57,6 +67,15 @@ fn all_mistakes_are_reported_together_in_one_line_without_values() {
         (&MAX_REPLY_BYTES, "0"),
         (&MAX_REQUEST_BYTES, "4294967296"),
         (&DEFAULT_DEADLINE, "61s"),
+        (&MAX_CONNECTIONS, "0"),
+        (&MAX_CONCURRENT_STREAMS, "s3cret"),
+        (&MAX_HEADER_BYTES, "16KiB"),
+        (&HANDSHAKE_TIMEOUT, "0s"),
+        (&KEEPALIVE_TIME, "s3cret"),
+        (&KEEPALIVE_TIMEOUT, "0s"),
+        (&MAX_CONNECTION_IDLE, "5"),
+        (&MAX_CONNECTION_AGE, "s3cret"),
+        (&MAX_CONNECTION_AGE_GRACE, "-1s"),
         (&LAME_DUCK, "-1s"),
         (&SHUTDOWN_GRACE, "-1s"),
         (&DELETE_USER_TOKEN_OP, "s3cret"),

@@ -38,13 +38,13 @@ pub(super) fn delay(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time from 0s to 365days, such as 5s".into())
 }
 
-pub(super) fn bytes(text: &str) -> Result<usize, String> {
+pub(super) fn bytes<T: TryFrom<u32>>(text: &str) -> Result<T, String> {
     // A gRPC message has a length of 32 bits.
-    text.parse::<u32>()
-        .ok()
-        .filter(|&bytes| bytes > 0)
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| format!("expected a number of bytes from 1 to {}", u32::MAX))
+    positive(text).ok_or_else(|| format!("expected a number of bytes from 1 to {}", u32::MAX))
+}
+
+pub(super) fn count<T: TryFrom<u32>>(text: &str) -> Result<T, String> {
+    positive(text).ok_or_else(|| format!("expected a number from 1 to {}", u32::MAX))
 }
 
 /// How many of something there may be.
@@ -148,6 +148,11 @@ pub(super) fn log(text: &str) -> Result<Targets, String> {
              warn,mesibo_grpc=debug"
                 .into()
         })
+}
+
+fn positive<T: TryFrom<u32>>(text: &str) -> Option<T> {
+    let number = text.parse::<u32>().ok().filter(|&number| number > 0)?;
+    number.try_into().ok()
 }
 
 fn has_credentials(url: &Url) -> bool {

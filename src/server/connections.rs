@@ -1,83 +1,59 @@
-//! Accepting connections, and letting them go.
+//! All connections: taking them on, and letting them go.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http2;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
-};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
 
-/// How long to wait after a failed accept: out of file descriptors, the next would
-/// fail as well, and a loop without a pause would spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+use super::{
+    Limits,
+    accept::{Acceptor, Seldom},
+    connection::Connection,
+};
 
 /// Serves every connection until `shutdown` completes, then lets the calls in
 /// flight finish, within `grace`.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
+    limits: Limits,
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    let server = http2::Builder::new(TokioExecutor::new());
-    let graceful = GracefulShutdown::new();
+    let mut acceptor = Acceptor::new(listener, limits.keepalive_time, limits.keepalive_timeout);
     let mut connections = JoinSet::new();
+    let mut warned = Seldom::default();
+    let (stop, stopping) = watch::channel(());
     let mut shutdown = std::pin::pin!(shutdown);
 
     loop {
         tokio::select! {
             biased;
             () = &mut shutdown => break,
+            // Before the accept, so that what has ended makes room.
             Some(_) = connections.join_next() => {}
-            stream = accept(&listener) => {
-                let service = TowerToHyperService::new(router.clone());
-                let connection = server
-                    .clone()
-                    .timer(TokioTimer::new())
-                    .serve_connection(TokioIo::new(stream), service);
-                let connection = graceful.watch(connection);
-                connections.spawn(async move {
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "a connection ended badly");
-                    }
-                });
+            stream = acceptor.accept() => {
+                if connections.len() < limits.max_connections {
+                    let connection = Connection::new(stream, limits, stopping.clone());
+                    connections.spawn(connection.serve(router.clone()));
+                } else if warned.passes() {
+                    // The stream is dropped, and so closed: the client learns at once
+                    // that it has to go elsewhere or come back later. In the backlog
+                    // its calls would only wait for their deadlines.
+                    let limit = limits.max_connections;
+                    tracing::warn!(limit, "too many connections; another one is closed");
+                }
             }
         }
     }
 
-    drop(listener);
-    if timeout(grace, graceful.shutdown()).await.is_err() {
+    drop(acceptor);
+    drop(stop);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if timeout(grace, ended).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
             "the grace period is over; what is still open is closed"
         );
-    }
-}
-
-/// The next connection.
-async fn accept(listener: &TcpListener) -> TcpStream {
-    loop {
-        let accepted: io::Result<_> = async {
-            let (stream, _) = listener.accept().await?;
-            // Answers are small and whole: waiting for more would only delay them.
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        }
-        .await;
-        match accepted {
-            Ok(stream) => return stream,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
     }
 }

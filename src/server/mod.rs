@@ -1,11 +1,15 @@
 //! The gRPC server: it puts the services, health, reflection and the layers that
 //! every call passes together, and serves them until it is told to stop.
 //!
-//! - `connections`: accepting connections, and letting them go
+//! - `connections`: all connections, taking them on and letting them go
+//! - `accept`: accepting them, whatever the system says
+//! - `connection`: the life of one connection
 //! - `deadline`: by when a call must be answered
 //! - `health`: the health service
 //! - `statuses`: makes every status complete, whoever made it
 
+mod accept;
+mod connection;
 mod connections;
 mod deadline;
 mod health;
@@ -29,11 +33,41 @@ pub struct Config {
     pub listen: SocketAddr,
     /// By when calls must be answered.
     pub deadlines: Deadlines,
+    /// What peers may ask of the server.
+    pub limits: Limits,
     /// How long new connections are still served once the server is to stop, while
     /// health says that it does not serve.
     pub lame_duck: Duration,
     /// How long calls in flight may take to finish after that.
     pub shutdown_grace: Duration,
+}
+
+/// What peers may ask of the server, so that none can use it up, and none that is gone
+/// is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many connections are open at a time; what comes above is closed at once.
+    pub max_connections: usize,
+    /// How many calls a connection carries at a time; a peer is told, and what it
+    /// begins above is refused as not processed, which gRPC repeats by itself.
+    pub max_concurrent_streams: u32,
+    /// Largest request headers, in bytes, as `SETTINGS_MAX_HEADER_LIST_SIZE` counts
+    /// them: decoded, with 32 bytes for each. A peer is told. h2 answers what is larger
+    /// with the HTTP status 431 before anything here sees it, so without a gRPC status,
+    /// and ends the connection at four times the limit.
+    pub max_header_bytes: u32,
+    /// By when after its accept a connection must have sent its HTTP/2 preface.
+    pub handshake_timeout: Duration,
+    /// After how long without a word a peer is asked by a ping whether it is there.
+    pub keepalive_time: Duration,
+    /// How long it may take to answer that before its connection is closed.
+    pub keepalive_timeout: Duration,
+    /// After how long without a call in flight a connection gets a GOAWAY.
+    pub max_connection_idle: Duration,
+    /// At what age a connection gets a GOAWAY, a tenth more or less by chance.
+    pub max_connection_age: Duration,
+    /// How long calls in flight may take to finish after a GOAWAY of these two.
+    pub max_connection_age_grace: Duration,
 }
 
 /// A server that has its port, but does not serve yet.
@@ -85,7 +119,12 @@ impl Server {
             // The watches of health end here, so that none holds up the end.
             drop(reporter);
         };
-        connections::serve(self.listener, router, shutdown, self.config.shutdown_grace).await;
+        let Config {
+            limits,
+            shutdown_grace,
+            ..
+        } = self.config;
+        connections::serve(self.listener, router, limits, shutdown, shutdown_grace).await;
     }
 }
 

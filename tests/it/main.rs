@@ -8,6 +8,7 @@ mod errors;
 mod faults;
 mod health;
 mod overload;
+mod limits;
 mod polyglot;
 mod program;
 mod replies;

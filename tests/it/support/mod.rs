@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod facade;
+pub mod http2;
 pub mod process;
 pub mod thread;
 

@@ -13,6 +13,9 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::TOKEN;
 
+/// Where it is.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_mesibo-grpc");
+
 /// A running program. Dropping it kills it.
 pub struct Process {
     child: Child,
@@ -24,7 +27,7 @@ pub struct Process {
 
 /// The program, with nothing of the environment that tests run in.
 pub fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mesibo-grpc"));
+    let mut command = Command::new(PROGRAM);
     command.args(args).env_clear();
     command
 }
@@ -110,6 +113,18 @@ impl Process {
             .args(["-s", name, &self.child.id().to_string()])
             .status();
         assert!(status.unwrap().success());
+    }
+
+    /// For how long it kept a processor busy up to now.
+    #[cfg(target_os = "linux")]
+    pub fn cpu_time(&self) -> Duration {
+        // proc_pid_stat(5): after the name, which is in brackets and may hold anything,
+        // user and system time are the 12th and 13th field, in ticks of 10 ms.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let fields = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(10 * ticks)
     }
 
     /// What it logged up to now.
