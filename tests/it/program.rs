@@ -1,10 +1,22 @@
 //! The program as a process: its settings, its signals, its exit statuses.
 
-use std::{io::Write as _, net::TcpListener, process::Output};
+use std::{
+    io::Write as _,
+    net::{SocketAddr, TcpListener},
+    process::Output,
+    time::{Duration, Instant},
+};
 
 use mesibo_grpc::proto::{DeleteUserRequest, user_service_client::UserServiceClient};
+use tokio::net::TcpStream;
+use tonic::transport::Channel;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
-use crate::support::{Answer, Backend, Process, TOKEN, facade::soon, process::command};
+use crate::support::{
+    Answer, Backend, Process, TOKEN, facade::soon, http2::Peer, process::command,
+};
 
 fn run(args: &[&str], token: Option<&str>) -> Output {
     let mut command = command(args);
@@ -234,6 +246,54 @@ async fn the_grace_period_bounds_a_shutdown() {
         .await
         .unwrap();
     assert_eq!(status.code(), Some(0));
+    assert!(soon(call).await.unwrap().is_err());
+    soon(backend.hung_up(1)).await;
+}
+
+#[tokio::test]
+async fn a_shutdown_is_seen_at_once_and_bounded_whatever_peers_do() {
+    const LAME_DUCK: Duration = Duration::from_secs(2);
+    const GRACE: Duration = Duration::from_secs(1);
+    // What a busy machine may add to the second that is allowed.
+    const SLACK: Duration = Duration::from_secs(5);
+    let backend = Backend::always(Answer::Hang);
+    let process = Process::serve(
+        &backend.url(),
+        &["--lame-duck", "2s", "--shutdown-grace", "1s"],
+    );
+    let addr: SocketAddr = process.address.parse().unwrap();
+    let health = async |channel: Channel| {
+        let mut client = HealthClient::new(channel);
+        let watch = soon(client.watch(HealthCheckRequest::default())).await;
+        let mut watch = watch.unwrap().into_inner();
+        let first = soon(watch.message()).await.unwrap().unwrap();
+        (watch, first.status())
+    };
+
+    let _silent = TcpStream::connect(addr).await.unwrap();
+    let mut deaf = Peer::connect(addr).await;
+    deaf.watch().await;
+    let channel = process.channel().await;
+    let (mut watch, status) = health(channel.clone()).await;
+    assert_eq!(status, ServingStatus::Serving);
+    let mut users = UserServiceClient::new(channel);
+    let call = tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
+    soon(backend.got(1)).await;
+
+    let start = Instant::now();
+    process.signal("TERM");
+    let status = soon(watch.message()).await.unwrap().unwrap().status();
+    assert_eq!(status, ServingStatus::NotServing);
+    let (_late, status) = health(process.channel().await).await;
+    assert_eq!(status, ServingStatus::NotServing);
+
+    let (status, _, log) = tokio::task::spawn_blocking(move || process.wait())
+        .await
+        .unwrap();
+    let took = start.elapsed();
+    assert_eq!(status.code(), Some(0), "{log}");
+    let longest = LAME_DUCK + GRACE + Duration::from_secs(1) + SLACK;
+    assert!(took >= LAME_DUCK && took < longest, "{took:?}");
     assert!(soon(call).await.unwrap().is_err());
     soon(backend.hung_up(1)).await;
 }

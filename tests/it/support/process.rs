@@ -16,6 +16,9 @@ use super::TOKEN;
 /// Where it is.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_mesibo-grpc");
 
+/// A port that the system chooses.
+const ANY_PORT: &str = "127.0.0.1:0";
+
 /// A running program. Dropping it kills it.
 pub struct Process {
     child: Child,
@@ -35,12 +38,17 @@ pub fn command(args: &[&str]) -> Command {
 impl Process {
     /// Starts `serve` in front of a backend and waits until it serves.
     pub fn serve(upstream_url: &str, args: &[&str]) -> Self {
+        Self::serve_on(ANY_PORT, upstream_url, args)
+    }
+
+    /// The same, on an address.
+    pub fn serve_on(address: &str, upstream_url: &str, args: &[&str]) -> Self {
         let mut command = command(&["serve", "--upstream-url", upstream_url]);
         command
             .args(args)
             .env("MESIBO_APP_TOKEN", TOKEN)
             .env("MESIBO_GRPC_LAME_DUCK", "0s");
-        Self::start(command)
+        Self::start_on(address, command)
     }
 
     /// Starts `sandbox` and waits until it serves.
@@ -52,9 +60,13 @@ impl Process {
 
     /// Starts a command that serves, on a port that the system chooses, and waits
     /// until it does.
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        Self::start_on(ANY_PORT, command)
+    }
+
+    fn start_on(address: &str, mut command: Command) -> Self {
         let mut child = command
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", address])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -134,6 +146,19 @@ impl Process {
 
     /// Waits for its end, and gives its status, what it printed and what it logged.
     pub fn wait(mut self) -> (ExitStatus, String, String) {
+        let (status, log) = self.end();
+        let mut stdout = String::new();
+        self.child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut stdout)
+            .unwrap();
+        (status, stdout, log)
+    }
+
+    /// Waits for its end, and gives its status and what it logged.
+    pub fn end(&mut self) -> (ExitStatus, String) {
         let deadline = Instant::now() + Duration::from_secs(30);
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -147,14 +172,7 @@ impl Process {
             thread::sleep(Duration::from_millis(10));
         };
         self.reader.take().unwrap().join().unwrap();
-        let mut stdout = String::new();
-        self.child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut stdout)
-            .unwrap();
-        (status, stdout, self.log())
+        (status, self.log())
     }
 }
 
