@@ -60,9 +60,12 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// After how long without a word a peer is asked by a ping whether it is there.
     pub keepalive_time: Duration,
-    /// How long it may take to answer that before its connection is closed.
+    /// How long it may take to answer that before its connection is closed. A peer
+    /// that reads nothing either, so that not even a GOAWAY can be written, is cut off
+    /// by the age of its connection.
     pub keepalive_timeout: Duration,
-    /// After how long without a call in flight a connection gets a GOAWAY.
+    /// After how long without a call in flight a connection gets a GOAWAY. A watch of
+    /// health is a call.
     pub max_connection_idle: Duration,
     /// At what age a connection gets a GOAWAY, a tenth more or less by chance.
     pub max_connection_age: Duration,

@@ -224,7 +224,7 @@ async fn a_signal_lets_calls_in_flight_finish_and_then_ends_the_process_well() {
             tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
         soon(backend.got(1)).await;
         process.signal(signal);
-        soon(logged(&process, "stopping")).await;
+        soon(process.logged("stopping")).await;
         answer.send(()).unwrap();
         soon(call).await.unwrap().unwrap();
         let (status, _, log) = soon(tokio::task::spawn_blocking(move || process.wait()))
@@ -252,14 +252,14 @@ async fn the_grace_period_bounds_a_shutdown() {
 
 #[tokio::test]
 async fn a_shutdown_is_seen_at_once_and_bounded_whatever_peers_do() {
-    const LAME_DUCK: Duration = Duration::from_secs(2);
+    const LAME_DUCK: Duration = Duration::from_secs(3);
     const GRACE: Duration = Duration::from_secs(1);
     // What a busy machine may add to the second that is allowed.
     const SLACK: Duration = Duration::from_secs(5);
     let backend = Backend::always(Answer::Hang);
     let process = Process::serve(
         &backend.url(),
-        &["--lame-duck", "2s", "--shutdown-grace", "1s"],
+        &["--lame-duck", "3s", "--shutdown-grace", "1s"],
     );
     let addr: SocketAddr = process.address.parse().unwrap();
     let health = async |channel: Channel| {
@@ -306,17 +306,11 @@ async fn a_second_signal_ends_the_process_at_once() {
     let call = tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
     soon(backend.got(1)).await;
     process.signal("TERM");
-    soon(logged(&process, "stopping")).await;
+    soon(process.logged("stopping")).await;
     process.signal("TERM");
     let (status, _, _) = soon(tokio::task::spawn_blocking(move || process.wait()))
         .await
         .unwrap();
     assert_eq!(status.code(), Some(1));
     assert!(soon(call).await.unwrap().is_err());
-}
-
-async fn logged(process: &Process, text: &str) {
-    while !process.log().contains(text) {
-        tokio::task::yield_now().await;
-    }
 }

@@ -188,21 +188,25 @@ impl Peer {
             .await
     }
 
-    /// Answers pings until the connection is closed, and gives its last GOAWAY.
-    pub async fn until_closed(&mut self) -> Option<Frame> {
-        let mut last = None;
+    /// Answers pings until the connection is closed, and gives what came by then.
+    pub async fn until_closed(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
         let drain = async {
             while let Some(frame) = self.next().await {
-                match frame.kind {
-                    PING if frame.flags & ACK == 0 => {
-                        self.send(&[Frame::new(PING, ACK, 0, frame.payload)]).await;
-                    }
-                    GOAWAY => last = Some(frame),
-                    _ => {}
+                if frame.kind == PING && frame.flags & ACK == 0 {
+                    let pong = Frame::new(PING, ACK, 0, frame.payload.clone());
+                    self.send(&[pong]).await;
                 }
+                frames.push(frame);
             }
         };
         soon(drain).await;
-        last
+        frames
+    }
+
+    /// Answers nothing until the connection is closed.
+    pub async fn until_cut_off(&mut self) {
+        let drain = async { while self.next().await.is_some() {} };
+        soon(drain).await;
     }
 }

@@ -144,6 +144,13 @@ impl Process {
         self.stderr.lock().unwrap().clone()
     }
 
+    /// Waits until it logged `text`.
+    pub async fn logged(&self, text: &str) {
+        while !self.log().contains(text) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Waits for its end, and gives its status, what it printed and what it logged.
     pub fn wait(mut self) -> (ExitStatus, String, String) {
         let (status, log) = self.end();
