@@ -53,8 +53,8 @@ enum End {
     Stopping,
 }
 
-/// The calls in flight. hyper runs each as a task, from its first header to its last
-/// byte; this is where it gets its tasks from.
+/// The calls in flight. hyper makes a task of each, from its headers to the end of its
+/// answer, and this runs these tasks.
 #[derive(Clone)]
 struct Calls(watch::Sender<usize>);
 
@@ -94,14 +94,7 @@ impl Connection {
         let (reader, writer) = stream.into_split();
         let stream = TokioIo::new(io::join(PREFACE.chain(reader), writer));
         let calls = Calls(watch::Sender::new(0));
-        let connection = http2::Builder::new(calls.clone())
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(limits.max_concurrent_streams)
-            .max_header_list_size(limits.max_header_bytes)
-            .keep_alive_interval(limits.keepalive_time)
-            .keep_alive_timeout(limits.keepalive_timeout)
-            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-            .max_local_error_reset_streams(MAX_FAULTY_STREAMS)
+        let connection = http2(&limits, calls.clone())
             .serve_connection(stream, TowerToHyperService::new(router));
         let mut connection = std::pin::pin!(connection);
 
@@ -155,6 +148,20 @@ impl Drop for Call {
     fn drop(&mut self) {
         self.0.send_modify(|calls| *calls -= 1);
     }
+}
+
+/// HTTP/2 within limits.
+fn http2(limits: &Limits, calls: Calls) -> http2::Builder<Calls> {
+    let mut http2 = http2::Builder::new(calls);
+    http2
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.max_concurrent_streams)
+        .max_header_list_size(limits.max_header_bytes)
+        .keep_alive_interval(limits.keepalive_time)
+        .keep_alive_timeout(limits.keepalive_timeout)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_FAULTY_STREAMS);
+    http2
 }
 
 /// Reads the preface, and nothing after it. What differs from it is an error at
