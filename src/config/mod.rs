@@ -244,8 +244,8 @@ impl<L: Fn(&Setting) -> Option<String>> Reader<L> {
 
     fn limits(&mut self) -> Limits {
         Limits {
-            max_connections: self.get(&settings::MAX_CONNECTIONS, values::count),
-            max_concurrent_streams: self.get(&settings::MAX_CONCURRENT_STREAMS, values::count),
+            max_connections: self.get(&settings::MAX_CONNECTIONS, values::number),
+            max_concurrent_streams: self.get(&settings::MAX_CONCURRENT_STREAMS, values::number),
             max_header_bytes: self.get(&settings::MAX_HEADER_BYTES, values::bytes),
             handshake_timeout: self.get(&settings::HANDSHAKE_TIMEOUT, values::duration),
             keepalive_time: self.get(&settings::KEEPALIVE_TIME, values::duration),

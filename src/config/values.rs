@@ -40,19 +40,13 @@ pub(super) fn delay(text: &str) -> Result<Duration, String> {
 
 pub(super) fn bytes<T: TryFrom<u32>>(text: &str) -> Result<T, String> {
     // A gRPC message has a length of 32 bits.
-    positive(text).ok_or_else(|| format!("expected a number of bytes from 1 to {}", u32::MAX))
-}
-
-pub(super) fn count<T: TryFrom<u32>>(text: &str) -> Result<T, String> {
-    positive(text).ok_or_else(|| format!("expected a number from 1 to {}", u32::MAX))
+    positive(text, u32::MAX)
+        .ok_or_else(|| format!("expected a number of bytes from 1 to {}", u32::MAX))
 }
 
 /// How many of something there may be.
-pub(super) fn number(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|number| (1..=1_000_000).contains(number))
-        .ok_or_else(|| "expected a number from 1 to 1000000".into())
+pub(super) fn number<T: TryFrom<u32>>(text: &str) -> Result<T, String> {
+    positive(text, 1_000_000).ok_or_else(|| "expected a number from 1 to 1000000".into())
 }
 
 pub(super) fn upstream_url(text: &str) -> Result<Url, String> {
@@ -150,8 +144,9 @@ pub(super) fn log(text: &str) -> Result<Targets, String> {
         })
 }
 
-fn positive<T: TryFrom<u32>>(text: &str) -> Option<T> {
-    let number = text.parse::<u32>().ok().filter(|&number| number > 0)?;
+fn positive<T: TryFrom<u32>>(text: &str, max: u32) -> Option<T> {
+    let number: u32 = text.parse().ok()?;
+    let number = (1..=max).contains(&number).then_some(number)?;
     number.try_into().ok()
 }
 
