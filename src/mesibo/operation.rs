@@ -383,3 +383,67 @@ impl<T: Parameter> Parameter for Option<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a server reads of a form.
+    fn decoded(form: &str) -> Vec<(String, String)> {
+        form_urlencoded::parse(form.as_bytes())
+            .into_owned()
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_into_a_form_comes_out_of_it(
+            from: String,
+            to: String,
+            msg: String,
+            kind: Option<u32>,
+            expiry_seconds: Option<u64>,
+            token: String,
+        ) {
+            let operation = Operation::message(&Message {
+                from: &from,
+                recipient: Recipient::To(&to),
+                kind,
+                expiry_seconds,
+                msg: &msg,
+            });
+            let form = operation.form(&token);
+            prop_assert!(form.is_ascii());
+
+            let mut expected = vec![("op", "message".to_owned()), ("from", from), ("to", to)];
+            expected.extend(kind.map(|kind| ("type", kind.to_string())));
+            expected.extend(expiry_seconds.map(|expiry| ("expiry", expiry.to_string())));
+            expected.extend([("msg", msg), ("token", token)]);
+            let expected: Vec<_> = expected
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect();
+            prop_assert_eq!(decoded(&form), expected);
+        }
+
+        #[test]
+        fn lists_and_booleans_have_the_forms_of_the_wire(
+            gid: u64,
+            members in prop::collection::vec("[^,]+", 1..5),
+            cs: Option<bool>,
+        ) {
+            let permissions = Permissions { cs, ..Permissions::default() };
+            let form = Operation::group_add_members(gid, &members, &permissions).form("t");
+            let decoded = decoded(&form);
+            let value = |name| decoded.iter().find(|(key, _)| key == name).map(|(_, v)| &**v);
+            let gid = gid.to_string();
+            prop_assert_eq!(value("gid"), Some(&*gid));
+            prop_assert_eq!(value("delete"), Some("0"));
+            prop_assert_eq!(value("cs"), cs.map(|cs| if cs { "1" } else { "0" }));
+            let sent: Vec<_> = value("m").unwrap().split(',').collect();
+            prop_assert_eq!(sent, members);
+        }
+    }
+}

@@ -251,3 +251,68 @@ impl FromReply for Sent {
 fn secret(value: &Value) -> Option<SecretString> {
     text(value).map(SecretString::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Reads bytes as the reply to everything.
+    fn read(body: &[u8]) {
+        let Ok(reply) = Reply::read(body, op::USER_ADD) else {
+            return;
+        };
+        let _ = Done::from_reply(&reply);
+        let _ = UserToken::from_reply(&reply);
+        let _ = Users::from_reply(&reply);
+        let _ = Group::from_reply(&reply);
+        let _ = Members::from_reply(&reply);
+        let _ = Sent::from_reply(&reply);
+    }
+
+    /// Any JSON, with the names that replies have.
+    fn json() -> impl Strategy<Value = Value> {
+        let names = "uid|gid|mid|token|address|users|members|user|group|active|lastonline|0|1";
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "[0-9:. -]{0,20}|OK|FAIL|.*".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 64, 8, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+                prop::collection::vec((names, inner), 0..8)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
+            read(&bytes);
+        }
+
+        #[test]
+        fn no_json_makes_the_reader_panic(user in json(), users in json(), group in json(), mid in json()) {
+            let reply = serde_json::json!({
+                "result": true, "user": user, "users": users, "members": users,
+                "group": group, "mid": mid,
+            });
+            read(reply.to_string().as_bytes());
+        }
+
+        #[test]
+        fn ids_are_read_in_either_form(uid in 1..=u64::MAX, token in "[!-~]+") {
+            for uid_text in [uid.to_string(), format!("\"{uid}\"")] {
+                let token = Value::from(&*token);
+                let body = format!(r#"{{"result": 1, "user": {{"uid": {uid_text}, "token": {token}}}}}"#);
+                let reply = Reply::read(body.as_bytes(), op::USER_ADD).unwrap();
+                prop_assert_eq!(UserToken::from_reply(&reply).unwrap().uid, uid);
+            }
+        }
+    }
+}

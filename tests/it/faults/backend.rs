@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -9,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::backend::{Accept, Answer, Recorded};
+use crate::support::backend::{Accept, Answer, Backend, Recorded};
 
 /// What became of a request that arrived whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,16 @@ impl Faults {
         }))
     }
 
+    /// A backend with these faults.
+    pub fn backend(&self, address: SocketAddr) -> Backend {
+        let (answers, accepts) = (self.clone(), self.clone());
+        Backend::faulty(
+            address,
+            move |request| answers.answer(request),
+            move || accepts.accept(),
+        )
+    }
+
     /// No more faults.
     pub fn stop(&self) {
         self.0.on.store(false, Ordering::SeqCst);
@@ -59,7 +70,7 @@ impl Faults {
         fates.get(key).cloned().unwrap_or_default()
     }
 
-    pub fn accept(&self) -> Accept {
+    fn accept(&self) -> Accept {
         match self.random(20) {
             0 => self.inject("accept and close", Accept::Close),
             1..=5 => self.inject("reset at the end", Accept::ServeAndReset),
@@ -67,7 +78,7 @@ impl Faults {
         }
     }
 
-    pub fn answer(&self, request: &Recorded) -> Answer {
+    fn answer(&self, request: &Recorded) -> Answer {
         let good = good(request);
         let (fate, answer) = self.choose(&good);
         let fates = &mut self.0.fates.lock().unwrap();

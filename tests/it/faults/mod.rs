@@ -3,7 +3,7 @@
 //!
 //! `FAULT_CALLS` sets how many, for a longer soak, and `FAULT_SEED` repeats a run.
 
-mod backend;
+pub mod backend;
 
 use std::{
     collections::HashSet,
@@ -154,15 +154,6 @@ fn setting(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 
-fn start(faults: &Faults, address: std::net::SocketAddr) -> Backend {
-    let (answers, accepts) = (faults.clone(), faults.clone());
-    Backend::faulty(
-        address,
-        move |request| answers.answer(request),
-        move || accepts.accept(),
-    )
-}
-
 /// Makes calls with these numbers, [`CALLERS`] at a time.
 async fn make_calls(
     server: std::net::SocketAddr,
@@ -229,7 +220,7 @@ async fn every_call_tells_the_truth_in_time_whatever_the_backend_does() {
     let faults = Faults::new(seed);
     let summary = Arc::new(Summary::default());
 
-    let mut backend = start(&faults, ANY_PORT);
+    let mut backend = faults.backend(ANY_PORT);
     let address = backend.addr();
     let process = Process::serve(&backend.url(), &["--upstream-idle-timeout", "500ms"]);
     let server = process.address.parse().unwrap();
@@ -246,7 +237,7 @@ async fn every_call_tells_the_truth_in_time_whatever_the_backend_does() {
         drop(backend);
         make_calls(server, &faults, &summary, end..end + 200).await;
         next = end + 200;
-        backend = start(&faults, address);
+        backend = faults.backend(address);
         answers_again(&mut users).await;
     }
 

@@ -16,8 +16,10 @@ use mesibo_grpc::{mesibo::Client, service};
 use serde_json::{Value, json};
 use tonic::service::Routes;
 
+use crate::faults::backend::{Fate, Faults};
 use crate::support::{
-    Answer, Backend, Facade, Process, facade, process::command, sandbox_state, say, skip,
+    Answer, Backend, Facade, Process, backend::ANY_PORT, facade, process::command, sandbox_state,
+    say, skip,
 };
 
 /// What every example prints, but for the name of its language.
@@ -146,16 +148,19 @@ macro_rules! examples {
 
 examples! { python typescript go java }
 
+/// The path of a script of this folder.
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/polyglot")
+        .join(name)
+}
+
 /// A script of this folder, in the environment of the Python example.
 fn python(script: &str) -> Option<Command> {
     let folder = example("python")?;
     let mut python = Command::new(folder.join("build/venv/bin/python"));
     python
-        .arg(
-            Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("tests/it/polyglot")
-                .join(script),
-        )
+        .arg(self::script(script))
         .env("PYTHONPATH", folder.join("build/stubs"));
     Some(python)
 }
@@ -317,4 +322,47 @@ fn the_service_config_repeats_what_is_safe_to_repeat() {
         .map(|request| request.get("op").unwrap().to_owned())
         .collect();
     assert_eq!(sent, ["userset", "userset", "userset", "message"]);
+}
+
+/// Clients that repeat UNAVAILABLE by themselves, through a backend that fails in every
+/// way, send no message twice.
+fn hammers(mut client: Command) {
+    let faults = Faults::new(11);
+    let backend = faults.backend(ANY_PORT);
+    let server = Process::serve(&backend.url(), &[]);
+    let output = client.env("SERVER", &server.address).output().unwrap();
+    let printed = String::from_utf8(output.stdout.clone()).unwrap();
+    let answered: usize = printed
+        .trim()
+        .parse()
+        .unwrap_or_else(|_| panic!("{output:?}"));
+    let sent: Vec<_> = (1..=10_000)
+        .map(|number| faults.fates(&number.to_string()))
+        .map(|fates| fates.iter().filter(|&&fate| fate == Fate::Done).count())
+        .collect();
+    say(&format!(
+        "of 10,000 messages {answered} were answered, {} arrived, {} twice\n",
+        sent.iter().filter(|&&times| times > 0).count(),
+        sent.iter().filter(|&&times| times > 1).count(),
+    ));
+    assert!(sent.iter().all(|&times| times <= 1));
+    assert!(answered > 5_000, "{answered}");
+}
+
+#[test]
+fn a_python_client_with_retries_sends_nothing_twice() {
+    if let Some(client) = python("hammer.py") {
+        hammers(client);
+    }
+}
+
+#[test]
+fn a_node_client_with_retries_sends_nothing_twice() {
+    if let Some(folder) = example("typescript") {
+        let mut client = Command::new("node");
+        client
+            .arg(script("hammer.mjs"))
+            .arg(folder.join("build/js/build/stubs"));
+        hammers(client);
+    }
 }
