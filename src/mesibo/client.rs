@@ -1,16 +1,13 @@
 //! The client: a call is one attempt, or a few where that is safe.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::Uri;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep, timeout, timeout_at},
+};
 use tower::BoxError;
 use url::Url;
 
@@ -18,9 +15,10 @@ use super::{
     breaker::Breaker,
     connections::{Connections, Proxy},
     error::{Cause, Error, Failure},
-    exchange::{Answer, Body, SentFlag, post},
+    exchange::{Answer, Body, post},
     limit::Limit,
-    operation::Operation,
+    operation::{Idempotency, Operation},
+    progress::Progress,
     redact,
     reply::{FromReply, NotDone, Reply},
     retry::Retries,
@@ -29,6 +27,9 @@ use super::{
 /// Longest error code that is passed on: as long as the `reason` of a
 /// `google.rpc.ErrorInfo` may be.
 const MAX_CODE_LENGTH: usize = 63;
+
+/// How long a write that was sent goes on without anybody who waits for it.
+const RUN_ON: Duration = Duration::from_secs(5);
 
 /// How to reach Mesibo.
 #[derive(Debug)]
@@ -94,7 +95,8 @@ impl Client {
     /// changes nothing, is tried again, twice at the most and only while few calls
     /// fail; what may have been carried out never is.
     ///
-    /// When the future is dropped, the exchange ends at once, with its connection.
+    /// When the future is dropped, an operation that changes nothing ends at once. One
+    /// that changes something ends unsent, or goes on as with [`Self::write`].
     ///
     /// # Errors
     ///
@@ -105,43 +107,71 @@ impl Client {
         operation: Operation<R>,
         deadline: Instant,
     ) -> Result<R, Error> {
-        let sent = SentFlag::default();
-        let attempts = AtomicU32::new(0);
-        let out_of_time = || (Failure::OutOfTime { sent: sent.get() }, None);
-
-        let answered = if deadline <= Instant::now() {
-            Err(out_of_time())
-        } else {
-            timeout_at(
-                deadline,
-                self.attempts(&operation, deadline, &sent, &attempts),
-            )
+        if operation.idempotency() != Idempotency::Safe {
+            return self.write(operation, deadline, |_| ()).await;
+        }
+        let progress = Progress::default();
+        timeout_at(deadline, self.attempts(&operation, deadline, &progress))
             .await
-            .unwrap_or_else(|_| Err(out_of_time()))
-        };
-        answered.map_err(|(failure, source)| {
-            Error::new(&operation, attempts.into_inner(), failure, source)
-        })
+            .unwrap_or_else(|_| Err(out_of_time(&operation, &progress)))
+    }
+
+    /// Does the same for an operation that changes something, and tells `learn` what
+    /// became of it, which may be later.
+    ///
+    /// What is on the wire cannot be called back. So, when the future is dropped or
+    /// the deadline passes, a request that was sent goes on for up to five seconds
+    /// more: its outcome becomes known, and its connection can be used again.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Self::call`].
+    pub async fn write<R: FromReply>(
+        &self,
+        operation: Operation<R>,
+        deadline: Instant,
+        learn: impl FnOnce(&Result<R, Error>) + Send + 'static,
+    ) -> Result<R, Error> {
+        let operation = Arc::new(operation);
+        let progress = Progress::default();
+        let (mut answer, answered) = oneshot::channel();
+        tokio::spawn({
+            let (client, operation, progress) =
+                (self.clone(), Arc::clone(&operation), progress.clone());
+            async move {
+                let attempts = client.attempts(&operation, deadline, &progress);
+                let result = run_on(attempts, &mut answer, &operation, &progress).await;
+                learn(&result);
+                // Without a receiver there is nobody to tell.
+                let _ = answer.send(result);
+            }
+        });
+        match timeout_at(deadline, answered).await {
+            Ok(result) => result.expect("the task answers before it ends"),
+            Err(_) => Err(out_of_time(&operation, &progress)),
+        }
     }
 
     async fn attempts<R: FromReply>(
         &self,
         operation: &Operation<R>,
         deadline: Instant,
-        sent: &SentFlag,
-        attempts: &AtomicU32,
-    ) -> Result<R, (Failure, Cause)> {
+        progress: &Progress,
+    ) -> Result<R, Error> {
         let Inner { retries, .. } = &*self.0;
+        if deadline <= Instant::now() {
+            return Err(out_of_time(operation, progress));
+        }
         retries.deposit();
         loop {
-            let (failure, cause) = match self.attempt(operation, sent, attempts).await {
+            let (failure, cause) = match self.attempt(operation, progress).await {
                 Ok(reply) => return Ok(reply),
                 Err(failed) => failed,
             };
-            let attempts = attempts.load(Ordering::Relaxed);
+            let attempts = progress.attempts();
             let Some(delay) = retries.delay(&failure, operation.idempotency(), attempts, deadline)
             else {
-                return Err((failure, cause));
+                return Err(Error::new(operation, attempts, failure, cause));
             };
             let op = operation.name();
             tracing::info!(op, attempts, ?delay, %failure, "a call to Mesibo is tried again");
@@ -153,8 +183,7 @@ impl Client {
     async fn attempt<R: FromReply>(
         &self,
         operation: &Operation<R>,
-        sent: &SentFlag,
-        attempts: &AtomicU32,
+        progress: &Progress,
     ) -> Result<R, (Failure, Cause)> {
         let Inner {
             config,
@@ -166,10 +195,10 @@ impl Client {
         } = &*self.0;
         let pass = breaker.enter().map_err(|failure| (failure, None))?;
         let _slot = limit.enter().await.map_err(|failure| (failure, None))?;
-        attempts.fetch_add(1, Ordering::Relaxed);
+        progress.attempt();
 
         let form = operation.form(config.token.expose_secret());
-        let answer = post(&connections.current(), uri, form.into(), sent).await;
+        let answer = post(&connections.current(), uri, form.into(), progress).await;
         let answer = match answer {
             Ok(response) => Ok(Answer::read(response, config.max_reply_bytes).await),
             Err(failed) => Err(failed),
@@ -230,4 +259,36 @@ impl Client {
             (false, _) => Err((http, None)),
         }
     }
+}
+
+/// Waits for the end of a write, and, if it was sent, a while longer than the one who
+/// waits for its answer.
+async fn run_on<R: FromReply>(
+    attempts: impl Future<Output = Result<R, Error>>,
+    answer: &mut oneshot::Sender<Result<R, Error>>,
+    operation: &Operation<R>,
+    progress: &Progress,
+) -> Result<R, Error> {
+    let mut attempts = std::pin::pin!(attempts);
+    tokio::select! {
+        biased;
+        result = &mut attempts => return result,
+        () = answer.closed() => {}
+    }
+    if !progress.give_up() {
+        return Err(out_of_time(operation, progress));
+    }
+    let result = timeout(RUN_ON, attempts)
+        .await
+        .unwrap_or_else(|_| Err(out_of_time(operation, progress)));
+    let op = operation.name();
+    match &result {
+        Ok(_) => tracing::info!(op, "carried out, after its caller had gone"),
+        Err(error) => tracing::info!(op, %error, "failed, after its caller had gone"),
+    }
+    result
+}
+
+fn out_of_time<R: FromReply>(operation: &Operation<R>, progress: &Progress) -> Error {
+    Error::out_of_time(operation, progress.attempts(), progress.give_up())
 }

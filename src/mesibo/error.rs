@@ -89,6 +89,12 @@ impl Error {
         }
     }
 
+    /// The deadline passed while the operation was under way.
+    #[must_use]
+    pub fn out_of_time<R: FromReply>(operation: &Operation<R>, attempts: u32, sent: bool) -> Self {
+        Self::new(operation, attempts, Failure::OutOfTime { sent }, None)
+    }
+
     /// The name of the operation that was called.
     #[must_use]
     pub fn op(&self) -> &'static str {

@@ -5,10 +5,6 @@ use std::{
     error::Error as _,
     iter,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     task::{Context, Poll},
     time::{Duration, SystemTime},
 };
@@ -26,21 +22,18 @@ use hyper_util::client::legacy;
 use super::{
     connections::Pool,
     error::{Cause, Failure},
+    progress::Progress,
     stream::Stale,
 };
 
 /// Who asks.
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
-/// Set once the request, or some of it, may have been sent.
-#[derive(Clone, Default)]
-pub(super) struct SentFlag(Arc<AtomicBool>);
-
 /// A form that tells when it is taken to be sent. hyper asks a body for its bytes
 /// only when it has a connection to write them to.
 pub(super) struct FormBody {
     form: Option<Bytes>,
-    sent: SentFlag,
+    progress: Progress,
 }
 
 /// An HTTP response, read to its end.
@@ -65,12 +58,12 @@ pub(super) async fn post(
     pool: &Pool,
     uri: &Uri,
     form: Bytes,
-    sent: &SentFlag,
+    progress: &Progress,
 ) -> Result<Response<Incoming>, (Failure, Cause)> {
     loop {
         let body = FormBody {
             form: Some(form.clone()),
-            sent: sent.clone(),
+            progress: progress.clone(),
         };
         let mut request = Request::post(uri.clone())
             .body(body)
@@ -84,8 +77,8 @@ pub(super) async fn post(
         ]);
         match pool.request(request).await {
             Ok(response) => return Ok(response),
-            Err(error) if Stale::is_behind(&error) => sent.clear(),
-            Err(error) => return Err(without_response(error, sent)),
+            Err(error) if Stale::is_behind(&error) => progress.unsend(),
+            Err(error) => return Err(without_response(error, progress)),
         }
     }
 }
@@ -120,21 +113,6 @@ impl Answer {
     }
 }
 
-impl SentFlag {
-    fn set(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// Nothing was sent after all.
-    fn clear(&self) {
-        self.0.store(false, Ordering::Release);
-    }
-
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
 impl http_body::Body for FormBody {
     type Data = Bytes;
     type Error = Infallible;
@@ -143,7 +121,10 @@ impl http_body::Body for FormBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.sent.set();
+        if !self.progress.send() {
+            // Whoever waited for it went away, and so will this.
+            return Poll::Pending;
+        }
         Poll::Ready(self.form.take().map(|form| Ok(Frame::data(form))))
     }
 
@@ -157,8 +138,8 @@ impl http_body::Body for FormBody {
 }
 
 /// What it means that no HTTP response came.
-fn without_response(error: legacy::Error, sent: &SentFlag) -> (Failure, Cause) {
-    let failure = if !sent.get() {
+fn without_response(error: legacy::Error, progress: &Progress) -> (Failure, Cause) {
+    let failure = if !progress.is_sent() {
         Failure::Unreachable
     } else if is_not_http(&error) {
         Failure::Malformed {

@@ -7,6 +7,7 @@
 //! - [`client`]: one call, of one attempt or a few
 //! - `exchange`: one HTTP exchange
 //! - `retry`: when another attempt is safe, and worth it
+//! - `progress`: how far a call has come
 //! - `stream`: a connection, checked before it is used again
 //! - `limit`: how many requests are in flight
 //! - `breaker`: holds calls back while Mesibo does not answer
@@ -24,6 +25,7 @@ mod exchange;
 mod lenient;
 mod limit;
 pub mod operation;
+mod progress;
 mod redact;
 pub mod reply;
 mod retry;

@@ -28,7 +28,7 @@ pub enum NotDone {
 }
 
 /// What an operation promises, read from its reply.
-pub trait FromReply: Sized {
+pub trait FromReply: Sized + Send + 'static {
     /// Reads the reply, or says what it lacks.
     ///
     /// # Errors

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use mesibo_grpc::proto::{
     DeleteUserRequest, ListUsersRequest, user_service_client::UserServiceClient,
 };
+use tokio::time::timeout;
 use tonic::{Code, Request};
 
 use crate::support::{
-    Answer, Backend, Facade,
+    Answer, Backend, Facade, Process,
     facade::{Raw, raw, soon, with_timeout},
     telling, told,
 };
@@ -21,8 +22,29 @@ fn users(facade: &Facade) -> UserServiceClient<Raw> {
     UserServiceClient::with_origin(client, origin)
 }
 
+/// Less than a write goes on without its caller.
+const AT_ONCE: Duration = Duration::from_secs(4);
+
 #[tokio::test]
-async fn a_call_ends_at_its_own_deadline_and_so_does_its_upstream_request() {
+async fn a_read_ends_at_its_own_deadline_and_so_does_its_upstream_request() {
+    let backend = Backend::always(Answer::Hang);
+    let facade = Facade::new(&backend.url());
+    let request = with_timeout(ListUsersRequest::default(), "200m");
+    let status = soon(users(&facade).list_users(request)).await.unwrap_err();
+    assert_eq!(
+        told(&status),
+        telling(
+            Code::DeadlineExceeded,
+            "mesibo-grpc",
+            "DEADLINE_EXCEEDED",
+            &[("op", "usersget")]
+        )
+    );
+    timeout(AT_ONCE, backend.hung_up(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_ends_at_its_own_deadline_and_its_upstream_request_a_while_later() {
     let backend = Backend::always(Answer::Hang);
     let facade = Facade::new(&backend.url());
     let request = with_timeout(DeleteUserRequest { uid: 7 }, "200m");
@@ -104,7 +126,7 @@ async fn a_cancelled_call_ends_its_upstream_request_at_once() {
         let call = tokio::spawn(async move { users.list_users(request).await });
         soon(backend.got(count)).await;
         call.abort();
-        soon(backend.hung_up(count)).await;
+        timeout(AT_ONCE, backend.hung_up(count)).await.unwrap();
     }
 }
 
@@ -120,7 +142,7 @@ async fn a_caller_that_loses_its_connection_ends_its_upstream_request() {
             let channel = tonic::transport::Endpoint::from_shared(address).unwrap();
             let channel = channel.connect().await.unwrap();
             UserServiceClient::new(channel)
-                .delete_user(DeleteUserRequest { uid: 7 })
+                .list_users(ListUsersRequest::default())
                 .await
         });
         runtime
@@ -128,5 +150,59 @@ async fn a_caller_that_loses_its_connection_ends_its_upstream_request() {
     let runtime = client.join().unwrap();
     soon(backend.got(1)).await;
     runtime.shutdown_background();
+    timeout(AT_ONCE, backend.hung_up(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_whose_caller_went_away_goes_on_and_its_connection_is_used_again() {
+    let (answer, wait) = std::sync::mpsc::channel();
+    let wait = std::sync::Mutex::new(wait);
+    let backend = Backend::scripted(move |_| {
+        wait.lock().unwrap().recv().unwrap();
+        Answer::ok("OK")
+    });
+    let server = Process::serve(&backend.url(), &[]);
+    let mut users = UserServiceClient::new(server.channel().await);
+    let request = DeleteUserRequest { uid: 7 };
+    let call = tokio::spawn({
+        let mut users = users.clone();
+        async move { users.delete_user(request).await }
+    });
+    soon(backend.got(1)).await;
+    call.abort();
+    // Time for that to arrive.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    answer.send(()).unwrap();
+    soon(server.logged("carried out, after its caller had gone")).await;
+
+    answer.send(()).unwrap();
+    soon(users.delete_user(request)).await.unwrap();
+    let connections: Vec<_> = backend.requests().iter().map(|r| r.connection).collect();
+    assert_eq!(connections, [0, 0]);
+}
+
+#[tokio::test]
+async fn a_write_that_waits_for_its_turn_is_not_sent_once_its_caller_went_away() {
+    let backend = Backend::always(Answer::Hang);
+    let facade = Facade::with(
+        &backend.url(),
+        &[("upstream-max-in-flight", "1"), ("upstream-max-wait", "1m")],
+    );
+    let delete = |uid| {
+        let mut users = facade.users();
+        tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid }).await })
+    };
+    let first = delete(1);
+    soon(backend.got(1)).await;
+    let second = delete(2);
+    // Time for it to get in line.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    second.abort();
+    first.abort();
+    // What is over makes room.
     soon(backend.hung_up(1)).await;
+    let third = delete(3);
+    soon(backend.got(2)).await;
+    assert_eq!(backend.requests()[1].get("uid"), Some("3"));
+    third.abort();
 }
