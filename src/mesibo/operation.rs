@@ -153,6 +153,12 @@ impl<R: FromReply> Operation<R> {
         self.idempotency
     }
 
+    /// The encoded form, but for the application's token.
+    #[must_use]
+    pub fn parameters(&self) -> &str {
+        &self.form
+    }
+
     /// The encoded form, with the application's token.
     pub(super) fn form(&self, token: &str) -> String {
         Serializer::new(self.form.clone())

@@ -2,7 +2,7 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Backend, open, validation::Rules};
+use super::{Backend, once::Once, open, validation::Rules};
 use crate::{
     mesibo::{
         operation::{GroupOptions, Operation, Permissions, op},
@@ -19,13 +19,17 @@ use crate::{
 /// The implementation of `GroupService`.
 pub struct Groups {
     backend: Backend,
+    created: Once<CreateGroupResponse>,
 }
 
 impl Groups {
     /// A service in front of `backend`.
     #[must_use]
     pub fn new(backend: Backend) -> Self {
-        Self { backend }
+        Self {
+            backend,
+            created: Once::new(),
+        }
     }
 }
 
@@ -40,6 +44,7 @@ impl GroupService for Groups {
         let expiry_seconds = rules.seconds("expiry", request.expiry);
         let expiryext_seconds = rules.seconds("expiry_extension", request.expiry_extension);
         rules.members(&request.members);
+        let request_id = rules.request_id(request.request_id.as_deref());
         rules.check()?;
 
         let options = GroupOptions {
@@ -50,8 +55,11 @@ impl GroupService for Groups {
             active: request.active,
         };
         let operation = Operation::group_add(&options, &request.members);
-        let group = self.backend.call(operation, deadline).await?;
-        Ok(Response::new(CreateGroupResponse { gid: group.gid }))
+        self.created
+            .call(request_id, &self.backend, operation, deadline, |group| {
+                CreateGroupResponse { gid: group.gid }
+            })
+            .await
     }
 
     async fn edit_group(

@@ -2,7 +2,7 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Backend, open, validation::Rules};
+use super::{Backend, once::Once, open, validation::Rules};
 use crate::{
     mesibo::operation::{self, Message, Operation, op},
     proto::{
@@ -14,13 +14,17 @@ use crate::{
 /// The implementation of `MessageService`.
 pub struct Messages {
     backend: Backend,
+    sent: Once<SendMessageResponse>,
 }
 
 impl Messages {
     /// A service in front of `backend`.
     #[must_use]
     pub fn new(backend: Backend) -> Self {
-        Self { backend }
+        Self {
+            backend,
+            sent: Once::new(),
+        }
     }
 }
 
@@ -50,6 +54,7 @@ impl MessageService for Messages {
         };
         let expiry_seconds = rules.seconds("expiry", request.expiry);
         rules.message(&request.message);
+        let request_id = rules.request_id(request.request_id.as_deref());
         rules.check()?;
 
         let operation = Operation::message(&Message {
@@ -59,9 +64,12 @@ impl MessageService for Messages {
             expiry_seconds,
             msg: &request.message,
         });
-        let sent = self.backend.call(operation, deadline).await?;
-        Ok(Response::new(SendMessageResponse {
-            message_id: sent.mid,
-        }))
+        self.sent
+            .call(request_id, &self.backend, operation, deadline, |sent| {
+                SendMessageResponse {
+                    message_id: sent.mid,
+                }
+            })
+            .await
     }
 }

@@ -2,10 +2,12 @@
 //! answers.
 //!
 //! - [`user`], [`group`], [`message`]: one function an RPC
+//! - `once`: answers that are given again for the same `request_id`
 //! - `validation`: the rules that a request must meet
 
 pub mod group;
 pub mod message;
+mod once;
 pub mod user;
 mod validation;
 
@@ -48,13 +50,24 @@ impl Backend {
         operation: Operation<R>,
         Deadline(deadline): Deadline,
     ) -> Result<R, Status> {
-        self.client
-            .call(operation, deadline)
-            .await
-            .map_err(|error| {
-                log(&error);
-                status::from_error(&error, &self.codes)
-            })
+        let result = self.client.call(operation, deadline).await;
+        result.map_err(|error| self.status(&error))
+    }
+
+    /// Calls an operation that changes something, and tells `learn` what became of it.
+    async fn write<R: FromReply>(
+        &self,
+        operation: Operation<R>,
+        Deadline(deadline): Deadline,
+        learn: impl FnOnce(&Result<R, mesibo::Error>) + Send + 'static,
+    ) -> Result<R, Status> {
+        let result = self.client.write(operation, deadline, learn).await;
+        result.map_err(|error| self.status(&error))
+    }
+
+    fn status(&self, error: &mesibo::Error) -> Status {
+        log(error);
+        status::from_error(error, &self.codes)
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use prost_types::Duration;
 use tonic::Status;
 use tonic_types::FieldViolation;
+use uuid::{Uuid, fmt::Hyphenated};
 
 use crate::status;
 
@@ -110,6 +111,20 @@ impl Rules {
             "message",
             format!("must have from 1 to {MAX_MESSAGE_BYTES} bytes"),
         );
+    }
+
+    /// A request id is a UUID, in its usual form.
+    pub(super) fn request_id(&mut self, id: Option<&str>) -> Option<Uuid> {
+        let id = id?;
+        let uuid = Uuid::try_parse(id)
+            .ok()
+            .filter(|uuid| id.len() == Hyphenated::LENGTH && !uuid.is_nil());
+        self.require(
+            uuid.is_some(),
+            "request_id",
+            "must be a UUID, such as 6f1ed002-ab5b-4a1f-a1e6-3c1f4b2d8c0e, and not all zeros",
+        );
+        uuid
     }
 
     /// A duration that goes out in minutes.

@@ -35,6 +35,8 @@ const MAX_VIOLATION_BYTES: usize = 4_000;
 pub enum Reason {
     /// The request breaks rules of the contract; `BadRequest` has them all.
     InvalidRequest,
+    /// The `request_id` was used for another request before.
+    RequestIdReused,
     /// `grpc-timeout` is not of the form that gRPC prescribes.
     InvalidTimeout,
     /// There is no such RPC.
@@ -71,6 +73,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "INVALID_REQUEST",
+            Self::RequestIdReused => "REQUEST_ID_REUSED",
             Self::InvalidTimeout => "INVALID_TIMEOUT",
             Self::UnknownMethod => "UNKNOWN_METHOD",
             Self::UnknownService => "UNKNOWN_SERVICE",
@@ -195,6 +198,20 @@ pub fn invalid_request(op: &str, mut violations: Vec<FieldViolation>) -> Status 
 
     let mut draft = Draft::new(Code::InvalidArgument, Reason::InvalidRequest, text).with("op", op);
     draft.violations = violations;
+    draft.into_status()
+}
+
+/// The status of a request whose `request_id` was used for another one before.
+#[must_use]
+pub fn request_id_reused(op: &str) -> Status {
+    let allowed = "must be new, or repeat the request that it was first used for";
+    let mut draft = Draft::new(
+        Code::InvalidArgument,
+        Reason::RequestIdReused,
+        format!("request_id: {allowed}"),
+    )
+    .with("op", op);
+    draft.violations = vec![FieldViolation::new("request_id", allowed)];
     draft.into_status()
 }
 

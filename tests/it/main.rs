@@ -8,6 +8,7 @@ mod errors;
 mod faults;
 mod health;
 mod limits;
+mod once;
 mod overload;
 mod polyglot;
 mod program;

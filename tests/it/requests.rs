@@ -10,6 +10,9 @@ use prost_types::Duration;
 
 use crate::support::{Answer, Backend, EVERYTHING, Facade, TOKEN};
 
+/// What the facade keeps to itself.
+const REQUEST_ID: &str = "6f1ed002-ab5b-4a1f-a1e6-3c1f4b2d8c0e";
+
 /// Calls an RPC and checks the one request that comes of it: `$service.$rpc(…)`
 /// sends these pairs, besides the token.
 macro_rules! sends {
@@ -192,6 +195,7 @@ async fn create_group() {
             expiry_extension: Some(seconds(1)),
             active: Some(true),
             members: vec!["alice".into(), "bob".into()],
+            request_id: Some(REQUEST_ID.into()),
         }),
         [
             ("op", "groupadd"),
@@ -328,6 +332,7 @@ async fn send_message() {
             message_type: Some(0),
             expiry: Some(seconds(1)),
             message: "a=1&b=2;\r\n100% + \u{1F600} \u{5E9}\u{5DC}\u{5D5}\u{5DD}\0".into(),
+            request_id: Some(REQUEST_ID.into()),
         }),
         [
             ("op", "message"),

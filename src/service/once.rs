@@ -1,0 +1,294 @@
+//! Once-only calls, chosen by the caller: a repeat with the same `request_id` gets the
+//! first answer, as Google's AIP-155 has it.
+//!
+//! What is remembered is what was, or may have been, carried out. A request that surely
+//! was not may be tried again under its id.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use moka::{policy::EvictionPolicy, sync::Cache};
+use ring::digest::{SHA256, digest};
+use tokio::{sync::watch, time::timeout_at};
+use tonic::{Code, Response, Status, metadata::MetadataValue};
+use uuid::Uuid;
+
+use super::{Backend, Deadline};
+use crate::{
+    mesibo::{Error, Operation, reply::FromReply},
+    status::{self, Reason},
+};
+
+/// How long an answer is remembered.
+const LIFETIME: Duration = Duration::from_hours(24);
+
+/// How many answers of an RPC are remembered: above it, those that were asked for
+/// least recently are forgotten.
+const CAPACITY: u64 = 100_000;
+
+/// The header that marks an answer as one that was given before.
+const REPLAYED: &str = "request-replayed";
+
+/// The answers of one RPC, by the ids of its requests.
+pub(super) struct Once<T>(Arc<Memory<T>>);
+
+struct Memory<T> {
+    /// Calls in flight are never forgotten, however many there are.
+    under_way: Mutex<HashMap<Uuid, UnderWay<T>>>,
+    done: Cache<Uuid, Done<T>>,
+}
+
+struct UnderWay<T> {
+    request: Fingerprint,
+    answer: watch::Receiver<Option<Answer<T>>>,
+}
+
+#[derive(Clone)]
+struct Done<T> {
+    request: Fingerprint,
+    answer: Answer<T>,
+}
+
+type Answer<T> = Result<T, Status>;
+
+/// What tells requests apart. It is shorter than a message may be, and cannot be made
+/// up for another.
+type Fingerprint = [u8; 32];
+
+/// Whose turn it is.
+enum Turn<T> {
+    First(Ticket<T>),
+    Again(watch::Receiver<Option<Answer<T>>>),
+}
+
+/// The right, and the duty, to answer for an id.
+struct Ticket<T> {
+    memory: Arc<Memory<T>>,
+    id: Uuid,
+    request: Fingerprint,
+    answer: watch::Sender<Option<Answer<T>>>,
+}
+
+impl<T: Clone + Send + Sync + 'static> Once<T> {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Memory {
+            under_way: Mutex::default(),
+            done: Cache::builder()
+                .max_capacity(CAPACITY)
+                .eviction_policy(EvictionPolicy::lru())
+                .time_to_live(LIFETIME)
+                .build(),
+        }))
+    }
+
+    /// Calls Mesibo, unless a request with this id did so before.
+    pub(super) async fn call<R: FromReply>(
+        &self,
+        id: Option<Uuid>,
+        backend: &Backend,
+        operation: Operation<R>,
+        deadline: Deadline,
+        respond: fn(&R) -> T,
+    ) -> Result<Response<T>, Status> {
+        let Some(id) = id else {
+            let reply = backend.call(operation, deadline).await?;
+            return Ok(Response::new(respond(&reply)));
+        };
+        match self.turn(id, &operation)? {
+            Turn::First(ticket) => {
+                let codes = backend.codes.clone();
+                let learn = move |result: &Result<R, Error>| match result {
+                    Ok(reply) => ticket.remember(Ok(respond(reply))),
+                    Err(error) => {
+                        let status = status::from_error(error, &codes);
+                        if error.outcome_unknown() {
+                            ticket.remember(Err(status));
+                        } else {
+                            ticket.forget(Err(status));
+                        }
+                    }
+                };
+                let reply = backend.write(operation, deadline, learn).await?;
+                Ok(Response::new(respond(&reply)))
+            }
+            Turn::Again(mut answer) => {
+                let Deadline(deadline) = deadline;
+                let Ok(answer) = timeout_at(deadline, answer.wait_for(Option::is_some)).await
+                else {
+                    let error = Error::out_of_time(&operation, 0, true);
+                    return Err(status::from_error(&error, &backend.codes));
+                };
+                let answer = answer.ok().and_then(|answer| answer.clone());
+                replay(answer.expect("a ticket is answered for, whatever happens"))
+            }
+        }
+    }
+
+    fn turn<R: FromReply>(&self, id: Uuid, operation: &Operation<R>) -> Result<Turn<T>, Status> {
+        let request = fingerprint(operation);
+        let mut under_way = self.0.under_way();
+        let (first, answer) = if let Some(running) = under_way.get(&id) {
+            (running.request, running.answer.clone())
+        } else if let Some(done) = self.0.done.get(&id) {
+            (done.request, watch::channel(Some(done.answer)).1)
+        } else {
+            let (sender, answer) = watch::channel(None);
+            under_way.insert(id, UnderWay { request, answer });
+            return Ok(Turn::First(Ticket {
+                memory: Arc::clone(&self.0),
+                id,
+                request,
+                answer: sender,
+            }));
+        };
+        if first == request {
+            Ok(Turn::Again(answer))
+        } else {
+            Err(status::request_id_reused(operation.name()))
+        }
+    }
+}
+
+impl<T> Memory<T> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Uuid, UnderWay<T>>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Ticket<T> {
+    /// The answer holds for every repeat.
+    fn remember(&self, answer: Answer<T>) {
+        // Before it is no longer under way, so that it always is one of the two.
+        self.memory.done.insert(
+            self.id,
+            Done {
+                request: self.request,
+                answer: answer.clone(),
+            },
+        );
+        self.forget(answer);
+    }
+
+    /// The answer holds for those who wait for it now.
+    fn forget(&self, answer: Answer<T>) {
+        self.memory.under_way().remove(&self.id);
+        self.answer.send_replace(Some(answer));
+    }
+}
+
+impl<T> Drop for Ticket<T> {
+    fn drop(&mut self) {
+        // Only a defect leaves a ticket unanswered, and nobody knows what was sent by
+        // then. So the id stays taken, by one that is under way no more.
+        if self.answer.borrow().is_none() {
+            self.answer.send_replace(Some(Err(status::refuse(
+                Code::Internal,
+                Reason::InternalPanic,
+                "the facade has a defect; its log has more",
+            ))));
+        }
+    }
+}
+
+fn fingerprint<R: FromReply>(operation: &Operation<R>) -> Fingerprint {
+    let digest = digest(&SHA256, operation.parameters().as_bytes());
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+fn replay<T>(answer: Answer<T>) -> Result<Response<T>, Status> {
+    let mark = MetadataValue::from_static("true");
+    match answer {
+        Ok(answer) => {
+            let mut response = Response::new(answer);
+            response.metadata_mut().insert(REPLAYED, mark);
+            Ok(response)
+        }
+        Err(mut status) => {
+            status.metadata_mut().insert(REPLAYED, mark);
+            Err(status)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesibo::operation::GroupOptions;
+
+    fn operation(name: &str) -> Operation<crate::mesibo::reply::Group> {
+        let options = GroupOptions {
+            name: Some(name),
+            ..GroupOptions::default()
+        };
+        Operation::group_add(&options, &[])
+    }
+
+    fn first(once: &Once<u64>, id: u128) -> Ticket<u64> {
+        match once.turn(Uuid::from_u128(id), &operation("team")) {
+            Ok(Turn::First(ticket)) => ticket,
+            _ => panic!("{id} was there before"),
+        }
+    }
+
+    fn again(once: &Once<u64>, id: u128) -> Option<Answer<u64>> {
+        match once.turn(Uuid::from_u128(id), &operation("team")) {
+            Ok(Turn::Again(answer)) => answer.borrow().clone(),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn an_id_is_remembered_with_its_answer_or_free_again() {
+        let once = Once::new();
+        first(&once, 1).remember(Ok(7));
+        assert_eq!(again(&once, 1).unwrap().unwrap(), 7);
+        let unknown = Status::unknown("who knows");
+        first(&once, 2).remember(Err(unknown));
+        assert_eq!(again(&once, 2).unwrap().unwrap_err().code(), Code::Unknown);
+        first(&once, 3).forget(Err(Status::unavailable("not sent")));
+        first(&once, 3).remember(Ok(8));
+        assert_eq!(again(&once, 3).unwrap().unwrap(), 8);
+    }
+
+    #[test]
+    fn another_request_with_the_same_id_is_refused_whether_the_first_is_done_or_not() {
+        let once = Once::new();
+        let ticket = first(&once, 1);
+        let other = || {
+            once.turn(Uuid::from_u128(1), &operation("crew"))
+                .err()
+                .unwrap()
+        };
+        assert_eq!(other().code(), Code::InvalidArgument);
+        ticket.remember(Ok(7));
+        assert_eq!(other().code(), Code::InvalidArgument);
+    }
+
+    #[test]
+    fn a_defect_leaves_the_id_taken() {
+        let once = Once::new();
+        drop(first(&once, 1));
+        assert_eq!(again(&once, 1).unwrap().unwrap_err().code(), Code::Internal);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_calls_under_way_are_never_forgotten() {
+        let once = Once::new();
+        let under_way = first(&once, 0);
+        for id in 1..=150_000 {
+            first(&once, id).remember(Ok(7));
+        }
+        once.0.done.run_pending_tasks();
+        assert!(once.0.done.entry_count() <= CAPACITY);
+        assert_eq!(once.0.under_way().len(), 1);
+        assert!(again(&once, 150_000).is_some());
+        let asked_again = once.turn(Uuid::from_u128(0), &operation("team"));
+        assert!(matches!(asked_again, Ok(Turn::Again(_))));
+        under_way.remember(Ok(8));
+    }
+}
