@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mesibo_grpc::proto::ListUsersRequest;
-use tonic::{Code, Status};
+use mesibo_grpc::proto::{ListUsersRequest, user_service_client::UserServiceClient};
+use tonic::{Code, Status, transport::Channel};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -17,7 +17,7 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     errors::status_of,
-    support::{Answer, Backend, Facade, facade::soon, say, telling, told},
+    support::{Answer, Backend, Facade, Process, facade::soon, say, telling, told},
 };
 
 async fn list_users(facade: &Facade) -> Result<(), Status> {
@@ -147,32 +147,33 @@ async fn a_backend_that_says_no_is_not_held_to_be_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn five_times_the_load_gets_nine_tenths_of_the_best_throughput_at_least() {
     let backend = Backend::slow(Duration::from_millis(50), Answer::ok(r#"{"result": true}"#));
-    let facade = Facade::with(
-        &backend.url(),
-        &[
-            ("upstream-max-in-flight", "16"),
-            ("upstream-max-waiting", "16"),
-        ],
-    );
+    let limits = ["--upstream-max-in-flight=16", "--upstream-max-waiting=16"];
+    let process = Process::serve(&backend.url(), &limits);
+    let users = UserServiceClient::new(process.channel().await);
+    answered(&users, 80).await;
+    let memory = process.memory();
     // In turn, for a machine may be busy for a while; what counts is what can be done.
     let (mut best, mut overloaded) = (0, 0);
     for _ in 0..4 {
-        best = best.max(answered(&facade, 16).await);
-        overloaded = overloaded.max(answered(&facade, 80).await);
+        best = best.max(answered(&users, 16).await);
+        overloaded = overloaded.max(answered(&users, 80).await);
     }
     say(&format!(
-        "{best} calls a second answered with 16 callers, {overloaded} with 80\n"
+        "{best} calls a second answered with 16 callers, {overloaded} with 80; \
+         memory: {memory} KiB, then {} KiB\n",
+        process.memory()
     ));
     assert!(overloaded * 10 >= best * 9, "{overloaded} of {best}");
+    assert!(process.memory() < memory + 8 * 1024);
 }
 
 /// How many calls so many callers get answered in a second. A caller that is
 /// turned away waits a little before it is back.
-async fn answered(facade: &Facade, callers: usize) -> usize {
+async fn answered(users: &UserServiceClient<Channel>, callers: usize) -> usize {
     let end = Instant::now() + Duration::from_secs(1);
     let answered = Arc::new(AtomicUsize::new(0));
     let callers = (0..callers).map(|_| {
-        let mut users = facade.users();
+        let mut users = users.clone();
         let answered = Arc::clone(&answered);
         tokio::spawn(async move {
             while Instant::now() < end {

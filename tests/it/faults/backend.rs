@@ -141,8 +141,13 @@ impl Faults {
     }
 
     fn inject<T>(&self, fault: &'static str, what: T) -> T {
-        *self.0.injected.lock().unwrap().entry(fault).or_default() += 1;
+        self.count(fault);
         what
+    }
+
+    /// One more fault of a kind.
+    pub fn count(&self, fault: &'static str) {
+        *self.0.injected.lock().unwrap().entry(fault).or_default() += 1;
     }
 }
 

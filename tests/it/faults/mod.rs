@@ -7,7 +7,7 @@ pub mod backend;
 
 use std::{
     collections::HashSet,
-    env, fs,
+    env,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -199,19 +199,6 @@ async fn answers_again(users: &mut UserServiceClient<Raw>) {
     }
 }
 
-/// How many files the process has open, sockets among them.
-fn open_files(process: &Process) -> usize {
-    let files = fs::read_dir(format!("/proc/{}/fd", process.id()));
-    files.unwrap().count()
-}
-
-/// Resident memory of the process, in KiB.
-fn memory(process: &Process) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let (_, rest) = status.split_once("VmRSS:").unwrap();
-    rest.split_whitespace().next().unwrap().parse().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_tells_the_truth_in_time_whatever_the_backend_does() {
     let calls = usize::try_from(setting("FAULT_CALLS", 6_000)).unwrap();
@@ -225,7 +212,7 @@ async fn every_call_tells_the_truth_in_time_whatever_the_backend_does() {
     let process = Process::serve(&backend.url(), &["--upstream-idle-timeout", "500ms"]);
     let server = process.address.parse().unwrap();
     make_calls(server, &faults, &summary, 1..500).await;
-    let memory_before = memory(&process);
+    let memory_before = process.memory();
 
     let (client, origin) = raw(server);
     let mut users = UserServiceClient::with_origin(client, origin);
@@ -233,8 +220,8 @@ async fn every_call_tells_the_truth_in_time_whatever_the_backend_does() {
     for _ in 0..3 {
         let end = next + calls / 3;
         make_calls(server, &faults, &summary, next..end).await;
-        // Nobody listens any more, for a while.
         drop(backend);
+        faults.count("nobody listens");
         make_calls(server, &faults, &summary, end..end + 200).await;
         next = end + 200;
         backend = faults.backend(address);
@@ -248,7 +235,7 @@ async fn every_call_tells_the_truth_in_time_whatever_the_backend_does() {
     drop(users);
     let files = soon(async {
         loop {
-            let files = open_files(&process);
+            let files = process.open_files();
             // Its own, and a few connections that are about to go.
             if files < 40 {
                 break files;
@@ -269,13 +256,13 @@ async fn every_call_tells_the_truth_in_time_whatever_the_backend_does() {
         of(&summary.sent_twice),
         of(&summary.late),
         of(&summary.wrong),
-        memory(&process)
+        process.memory()
     ));
     assert_eq!(of(&summary.sent_twice), 0);
     assert_eq!(of(&summary.late), 0);
     assert_eq!(of(&summary.wrong), 0);
     assert!(of(&summary.answered) > calls / 4, "most calls go through");
-    assert!(memory(&process) < memory_before * 2 + 16 * 1024);
+    assert!(process.memory() < memory_before * 2 + 16 * 1024);
 }
 
 /// A backend that closes connections at random moments between requests.

@@ -1,6 +1,7 @@
 //! The program itself, as a process.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Read as _},
     net::SocketAddr,
     process::{Child, Command, ExitStatus, Stdio},
@@ -107,9 +108,17 @@ impl Process {
         endpoint.connect().await.unwrap()
     }
 
-    /// The id of the process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    /// How many files it has open, sockets among them.
+    pub fn open_files(&self) -> usize {
+        let files = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        files.unwrap().count()
+    }
+
+    /// Its resident memory, in KiB.
+    pub fn memory(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let (_, rest) = status.split_once("VmRSS:").unwrap();
+        rest.split_whitespace().next().unwrap().parse().unwrap()
     }
 
     /// The address of its upstream, as its log has it.
