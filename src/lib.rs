@@ -11,11 +11,13 @@
 //! - [`mesibo`]: the back, a client of Mesibo's backend API
 //! - [`status`]: the one road from a failure to a gRPC status
 //! - [`server`]: the gRPC server around the services
+//! - [`metrics`]: what is counted, for Prometheus
 //! - [`sandbox`]: an emulator of Mesibo's backend, for work without an account
 
 pub mod cli;
 pub mod config;
 pub mod mesibo;
+pub mod metrics;
 pub mod proto;
 pub mod sandbox;
 pub mod server;

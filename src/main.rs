@@ -16,10 +16,12 @@ use mesibo_grpc::{
     cli::{self, Task},
     config::{self, Config, HealthConfig, SandboxConfig},
     mesibo::{Client, error::chain},
+    metrics::Exporter,
     sandbox::Sandbox,
     server::Server,
     service::{self, Backend, TokenDeletion},
 };
+use prometheus_client::registry::Registry;
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
@@ -97,15 +99,35 @@ async fn serve_facade(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<
         .await
         .map_err(|error| wrong("listen", &error))?;
 
+    let mut registry = Registry::with_prefix("mesibo_grpc");
+    client.register(&mut registry);
+    let exporter = match config.metrics_listen {
+        Some(listen) => Some(
+            Exporter::bind(listen)
+                .await
+                .map_err(|error| wrong("metrics-listen", &error))?,
+        ),
+        None => None,
+    };
+
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         listen = %server.local_addr(),
         %upstream,
-        proxy = proxy.map_or("none".to_owned(), |proxy| proxy.to_string()),
+        proxy = or_none(proxy),
+        metrics = or_none(exporter.as_ref().map(Exporter::local_addr)),
         "serving gRPC"
     );
     if config.token_deletion == TokenDeletion::UserDel {
         tracing::warn!("DeleteUserToken sends userdel, which deletes the user at Mesibo");
+    }
+    if let Some(exporter) = exporter {
+        // It serves to the end, when the runtime goes.
+        tokio::spawn(async {
+            if let Err(error) = exporter.serve(registry).await {
+                tracing::error!(%error, "metrics are served no longer");
+            }
+        });
     }
     ready(server.local_addr());
 
@@ -207,6 +229,11 @@ fn greet(address: SocketAddr, api: &str) {
 fn say(mut stream: impl io::Write, text: &str) {
     let _ = stream.write_all(text.as_bytes());
     let _ = stream.flush();
+}
+
+/// A value for the log.
+fn or_none(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
 }
 
 fn wrong(setting: &str, error: &(dyn Error + 'static)) -> Failure {

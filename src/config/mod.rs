@@ -49,6 +49,8 @@ pub struct Config {
     pub error_codes: ErrorCodes,
     /// What is logged.
     pub log: Targets,
+    /// Where metrics are served, if at all.
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// What `sandbox` needs to know besides.
@@ -239,6 +241,7 @@ impl<L: Fn(&Setting) -> Option<String>> Reader<L> {
             token_deletion: self.get(&settings::DELETE_USER_TOKEN_OP, values::token_deletion),
             error_codes: self.get(&settings::ERROR_CODES, values::error_codes),
             log: self.get(&settings::LOG, values::log),
+            metrics_listen: self.find(&settings::METRICS_LISTEN, values::address),
         }
     }
 

@@ -29,9 +29,10 @@ pub(crate) const SERVE: [&Setting; 6] = [
 pub(crate) const SANDBOX: [&Setting; 1] = [&EMULATOR_LISTEN];
 
 /// Settings of the facade, which `serve` and `sandbox` have in common.
-pub(crate) const FACADE: [&Setting; 25] = [
+pub(crate) const FACADE: [&Setting; 26] = [
     &CONFIG,
     &LISTEN,
+    &METRICS_LISTEN,
     &UPSTREAM_CONNECT_TIMEOUT,
     &UPSTREAM_IDLE_TIMEOUT,
     &UPSTREAM_CONNECTION_LIFETIME,
@@ -91,6 +92,15 @@ pub(crate) const LISTEN: Setting = Setting {
     value: "ADDR",
     default: Some("127.0.0.1:50051"),
     help: "IP address and port to serve gRPC on; port 0 lets the system choose",
+};
+
+pub(crate) const METRICS_LISTEN: Setting = Setting {
+    name: "metrics-listen",
+    env: "MESIBO_GRPC_METRICS_LISTEN",
+    value: "ADDR",
+    default: None,
+    help: "IP address and port to serve metrics on, at /metrics, for Prometheus; none if \
+           not set",
 };
 
 pub(crate) const EMULATOR_LISTEN: Setting = Setting {

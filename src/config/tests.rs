@@ -55,6 +55,7 @@ fn every_default_is_valid_and_as_documented() {
 fn all_mistakes_are_reported_together_in_one_line_without_values() {
     let error = read(&[
         (&LISTEN, "s3cret"),
+        (&METRICS_LISTEN, "s3cret"),
         (&UPSTREAM_URL, "http://s3cret.example/"),
         (&UPSTREAM_PROXY, "s3cret"),
         (&UPSTREAM_CA_FILE, "/s3cret"),

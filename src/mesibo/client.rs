@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::Uri;
+use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{
     sync::oneshot,
@@ -17,6 +18,7 @@ use super::{
     error::{Cause, Error, Failure},
     exchange::{Answer, Body, post},
     limit::Limit,
+    metrics::Metrics,
     operation::{Idempotency, Operation},
     progress::Progress,
     redact,
@@ -72,6 +74,7 @@ struct Inner {
     limit: Limit,
     breaker: Breaker,
     retries: Retries,
+    metrics: Metrics,
 }
 
 impl Client {
@@ -87,8 +90,14 @@ impl Client {
             limit: Limit::new(config.max_in_flight, config.max_waiting, config.max_wait),
             breaker: Breaker::default(),
             retries: Retries::default(),
+            metrics: Metrics::new(),
             config,
         })))
+    }
+
+    /// Registers what the client counts.
+    pub fn register(&self, registry: &mut Registry) {
+        self.0.metrics.register(registry);
     }
 
     /// Posts an operation and reads its reply. What was surely not carried out, or
@@ -111,9 +120,11 @@ impl Client {
             return self.write(operation, deadline, |_| ()).await;
         }
         let progress = Progress::default();
-        timeout_at(deadline, self.attempts(&operation, deadline, &progress))
+        let result = timeout_at(deadline, self.attempts(&operation, deadline, &progress))
             .await
-            .unwrap_or_else(|_| Err(out_of_time(&operation, &progress)))
+            .unwrap_or_else(|_| Err(out_of_time(&operation, &progress)));
+        self.0.metrics.call(operation.name(), &result);
+        result
     }
 
     /// Does the same for an operation that changes something, and tells `learn` what
@@ -141,6 +152,7 @@ impl Client {
             async move {
                 let attempts = client.attempts(&operation, deadline, &progress);
                 let result = run_on(attempts, &mut answer, &operation, &progress).await;
+                client.0.metrics.call(operation.name(), &result);
                 learn(&result);
                 // Without a receiver there is nobody to tell.
                 let _ = answer.send(result);
@@ -191,11 +203,13 @@ impl Client {
             connections,
             limit,
             breaker,
+            metrics,
             ..
         } = &*self.0;
         let pass = breaker.enter().map_err(|failure| (failure, None))?;
         let _slot = limit.enter().await.map_err(|failure| (failure, None))?;
         progress.attempt();
+        metrics.attempt(operation.name());
 
         let form = operation.form(config.token.expose_secret());
         let answer = post(&connections.current(), uri, form.into(), progress).await;

@@ -119,6 +119,34 @@ impl Error {
         &self.failure
     }
 
+    /// What [`Self::outcome`] may be.
+    pub(super) const OUTCOMES: [&str; 9] = [
+        "refused",
+        "http_status",
+        "redirect",
+        "unreachable",
+        "overloaded",
+        "down",
+        "connection_lost",
+        "deadline_exceeded",
+        "malformed_reply",
+    ];
+
+    /// A name for what went wrong.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self.failure {
+            Failure::Refused { .. } => "refused",
+            Failure::Http { .. } => "http_status",
+            Failure::Redirect { .. } => "redirect",
+            Failure::Unreachable => "unreachable",
+            Failure::Overloaded { .. } => "overloaded",
+            Failure::Down { .. } => "down",
+            Failure::ConnectionLost => "connection_lost",
+            Failure::OutOfTime { .. } => "deadline_exceeded",
+            Failure::Malformed { .. } => "malformed_reply",
+        }
+    }
+
     /// Whether a change may or may not have happened: the request may have reached
     /// Mesibo, and no answer tells what became of it. Never true of an operation
     /// that changes nothing.

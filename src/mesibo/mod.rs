@@ -15,6 +15,7 @@
 //! - [`reply`]: what the answers hold
 //! - `lenient`: reading of Mesibo's loosely typed JSON
 //! - [`error`]: what can go wrong
+//! - `metrics`: what is counted
 //! - `redact`: excerpts of replies for the log, without tokens
 
 mod breaker;
@@ -24,6 +25,7 @@ pub mod error;
 mod exchange;
 mod lenient;
 mod limit;
+mod metrics;
 pub mod operation;
 mod progress;
 mod redact;

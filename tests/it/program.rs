@@ -39,6 +39,7 @@ fn assert_refused(output: &Output, says: &str) {
 #[test]
 fn each_wrong_setting_stops_the_start_with_one_line() {
     for (flag, value) in [
+        ("--metrics-listen", "nowhere"),
         ("--listen", "nowhere"),
         ("--listen", "127.0.0.1"),
         ("--listen", "127.0.0.1:65536"),

@@ -5,13 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mesibo_grpc::proto::ListUsersRequest;
+use mesibo_grpc::proto::{ListUsersRequest, user_service_client::UserServiceClient};
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
 use crate::{
     errors::{KINDS, status_of},
-    support::{Answer, Backend, Facade},
+    support::{Answer, Backend, Facade, Process, get},
 };
 
 /// Answers that change nothing, or may not have been carried out.
@@ -123,4 +123,22 @@ async fn a_backend_that_fails_altogether_gets_a_quarter_more_requests_at_most() 
     }
     let requests = backend.requests().len();
     assert!((CALLS..=CALLS * 5 / 4).contains(&requests), "{requests}");
+}
+
+#[tokio::test]
+async fn attempts_and_outcomes_are_counted() {
+    let backend = Backend::always(Answer::http(503, &[], ""));
+    let process = Process::serve(&backend.url(), &["--metrics-listen", "127.0.0.1:0"]);
+    let mut users = UserServiceClient::new(process.channel().await);
+    let request = ListUsersRequest::default();
+    users.list_users(request).await.unwrap_err();
+    let metrics = get(process.logged_address("metrics="), "/metrics").await;
+    for line in [
+        "mesibo_grpc_upstream_attempts_total{op=\"usersget\"} 3",
+        "mesibo_grpc_upstream_calls_total{op=\"usersget\",outcome=\"http_status\"} 1",
+        "mesibo_grpc_upstream_calls_total{op=\"usersget\",outcome=\"ok\"} 0",
+        "mesibo_grpc_upstream_calls_total{op=\"message\",outcome=\"overloaded\"} 0",
+    ] {
+        assert!(metrics.lines().any(|metric| metric == line), "{metrics}");
+    }
 }

@@ -59,13 +59,18 @@ pub fn telling(code: Code, domain: &str, reason: &str, metadata: &[(&str, &str)]
 
 /// What an emulator holds.
 pub async fn sandbox_state(emulator: SocketAddr) -> Value {
-    let mut stream = TcpStream::connect(emulator).await.unwrap();
-    let request = "GET /sandbox/state HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    serde_json::from_str(&get(emulator, "/sandbox/state").await).unwrap()
+}
+
+/// The body of what an HTTP server has at a path.
+pub async fn get(server: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
     let (_, body) = response.split_once("\r\n\r\n").unwrap();
-    serde_json::from_str(body).unwrap()
+    body.to_owned()
 }
 
 /// Says that a test is skipped because it lacks something, and what to install.

@@ -123,9 +123,16 @@ impl Process {
 
     /// The address of its upstream, as its log has it.
     pub fn upstream(&self) -> SocketAddr {
+        self.logged_address("upstream=http://")
+    }
+
+    /// The address that its log has behind a text.
+    pub fn logged_address(&self, before: &str) -> SocketAddr {
         let log = self.log();
-        let (_, url) = log.split_once("upstream=http://").unwrap();
-        url.split('/').next().unwrap().parse().unwrap()
+        let (_, rest) = log.split_once(before).unwrap();
+        let address = rest.trim_start_matches('"');
+        let end = address.find(['/', '"', ' ', '\n']).unwrap();
+        address[..end].parse().unwrap()
     }
 
     /// Sends a signal, by its name.
