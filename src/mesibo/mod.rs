@@ -3,7 +3,8 @@
 //! Build an [`Operation`], give it to [`Client::call`], and get what the
 //! operation promises or an [`Error`] that says what is known about the outcome.
 //!
-//! - [`operation`]: what can be asked, and the form that it becomes
+//! - [`operation`]: what can be asked
+//! - `form`: the form that it becomes
 //! - [`client`]: one call, of one attempt or a few
 //! - `exchange`: one HTTP exchange
 //! - `retry`: when another attempt is safe, and worth it
@@ -23,6 +24,7 @@ pub mod client;
 pub mod connections;
 pub mod error;
 mod exchange;
+mod form;
 mod lenient;
 mod limit;
 mod metrics;

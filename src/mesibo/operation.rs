@@ -8,7 +8,10 @@ use std::marker::PhantomData;
 
 use form_urlencoded::Serializer;
 
-use super::reply::{Done, FromReply, Group, Members, Sent, UserToken, Users};
+use super::{
+    form::Form,
+    reply::{Done, FromReply, Group, Members, Sent, UserToken, Users},
+};
 
 /// The names of the operations, as the parameter `op` has them.
 pub mod op {
@@ -141,6 +144,15 @@ pub struct Message<'a> {
 }
 
 impl<R: FromReply> Operation<R> {
+    pub(super) fn new(name: &'static str, idempotency: Idempotency, form: String) -> Self {
+        Self {
+            name,
+            idempotency,
+            form,
+            reply: PhantomData,
+        }
+    }
+
     /// The name of the operation, one of [`op`].
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -309,84 +321,6 @@ impl Operation<Sent> {
             .with("expiry", message.expiry_seconds)
             .with("msg", message.msg)
             .into_operation(Idempotency::NotIdempotent)
-    }
-}
-
-struct Form {
-    name: &'static str,
-    pairs: Serializer<'static, String>,
-}
-
-impl Form {
-    fn new(name: &'static str) -> Self {
-        let pairs = Serializer::new(String::new());
-        Self { name, pairs }.with("op", name)
-    }
-
-    fn with(mut self, name: &str, value: impl Parameter) -> Self {
-        value.append(name, &mut self.pairs);
-        self
-    }
-
-    fn with_options(self, options: &GroupOptions) -> Self {
-        self.with("name", options.name)
-            .with("flag", options.flag)
-            .with("expiry", options.expiry_seconds)
-            .with("expiryext", options.expiryext_seconds)
-            .with("active", options.active)
-    }
-
-    fn into_operation<R>(mut self, idempotency: Idempotency) -> Operation<R> {
-        Operation {
-            name: self.name,
-            idempotency,
-            form: self.pairs.finish(),
-            reply: PhantomData,
-        }
-    }
-}
-
-/// A value that knows its form on the wire.
-trait Parameter {
-    fn append(self, name: &str, pairs: &mut Serializer<'static, String>);
-}
-
-impl Parameter for &str {
-    fn append(self, name: &str, pairs: &mut Serializer<'static, String>) {
-        pairs.append_pair(name, self);
-    }
-}
-
-impl Parameter for u32 {
-    fn append(self, name: &str, pairs: &mut Serializer<'static, String>) {
-        u64::from(self).append(name, pairs);
-    }
-}
-
-impl Parameter for u64 {
-    fn append(self, name: &str, pairs: &mut Serializer<'static, String>) {
-        pairs.append_pair(name, &self.to_string());
-    }
-}
-
-impl Parameter for bool {
-    fn append(self, name: &str, pairs: &mut Serializer<'static, String>) {
-        pairs.append_pair(name, if self { "1" } else { "0" });
-    }
-}
-
-/// A list, separated by commas.
-impl Parameter for &[String] {
-    fn append(self, name: &str, pairs: &mut Serializer<'static, String>) {
-        pairs.append_pair(name, &self.join(","));
-    }
-}
-
-impl<T: Parameter> Parameter for Option<T> {
-    fn append(self, name: &str, pairs: &mut Serializer<'static, String>) {
-        if let Some(value) = self {
-            value.append(name, pairs);
-        }
     }
 }
 
