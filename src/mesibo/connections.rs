@@ -131,6 +131,9 @@ fn tls(pem: Option<&[u8]>) -> Result<rustls::ClientConfig, BoxError> {
     for certificate in CertificateDer::pem_slice_iter(pem.unwrap_or_default()) {
         roots.add(certificate?)?;
     }
+    if roots.is_empty() {
+        tracing::warn!("there are no certificate authorities to trust; HTTPS will fail");
+    }
     let provider = rustls::crypto::ring::default_provider();
     Ok(rustls::ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()?
