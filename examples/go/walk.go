@@ -127,7 +127,9 @@ func (w walker) walk(ctx context.Context) error {
 		AppId:       appID,
 		TokenExpiry: durationpb.New(90 * time.Second),
 	})
-	explain(err)
+	if err != nil {
+		explain(err)
+	}
 
 	return w.cleanUp(ctx, first.Uid, second.Uid, gid)
 }
