@@ -23,7 +23,7 @@ use super::{
     connections::Pool,
     error::{Cause, Failure},
     progress::Progress,
-    stream::Stale,
+    stream::{Stale, Unwritten},
 };
 
 /// Who asks.
@@ -91,6 +91,7 @@ impl Answer {
             .headers()
             .get(RETRY_AFTER)
             .and_then(|value| retry_after(value.to_str().ok()?));
+        let unwritten = response.extensions().get::<Unwritten>().cloned();
         let mut frames = response.into_body();
         let mut body = Vec::new();
         let body = loop {
@@ -105,6 +106,9 @@ impl Answer {
                 Some(Err(error)) => break Body::Lost(error),
             }
         };
+        if let Some(unwritten) = unwritten {
+            unwritten.close();
+        }
         Self {
             status,
             retry_after,

@@ -5,16 +5,19 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use mesibo_grpc::proto::{DeleteUserRequest, SendMessageRequest, send_message_request::Recipient};
+use mesibo_grpc::proto::{
+    DeleteUserRequest, SendMessageRequest, message_service_client::MessageServiceClient,
+    send_message_request::Recipient,
+};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 use tonic::{Code, Status};
 
-use crate::support::{Answer, Backend, EVERYTHING, Facade, facade::soon, told};
+use crate::support::{Answer, Backend, EVERYTHING, Facade, Process, facade::soon, told};
 
 async fn delete_user(facade: &Facade) -> Result<(), Status> {
     let request = DeleteUserRequest { uid: 7 };
@@ -269,4 +272,40 @@ async fn read_head(stream: &mut TcpStream) -> String {
         reader.read_line(&mut head).await.unwrap();
     }
     head
+}
+
+#[tokio::test]
+async fn answers_that_come_before_the_request_is_written_leave_no_connection_behind() {
+    // It answers as soon as it has the head, and never reads the body, for which its
+    // buffers are too small.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1024).unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_head(&mut stream).await;
+            let refusal = "HTTP/1.1 413 .\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(refusal.as_bytes()).await.unwrap();
+            kept.push(stream);
+        }
+    });
+    let process = Process::serve(&url, &[]);
+    let mut messages = MessageServiceClient::new(process.channel().await);
+    let before = process.open_files();
+    for _ in 0..100 {
+        let request = SendMessageRequest {
+            from_address: "alice".into(),
+            recipient: Some(Recipient::Gid(9)),
+            message: "%".repeat(1 << 20),
+            ..Default::default()
+        };
+        let status = messages.send_message(request).await.unwrap_err();
+        assert_eq!(told(&status).2, "UPSTREAM_HTTP_STATUS");
+    }
+    let after = process.open_files();
+    assert!(after < before + 20, "{before} files, then {after}");
 }
