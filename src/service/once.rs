@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{Backend, Deadline};
 use crate::{
-    mesibo::{Error, Operation, reply::FromReply},
+    mesibo::{Error, Failure, Operation, reply::FromReply},
     status::{self, Reason},
 };
 
@@ -70,6 +70,7 @@ struct Ticket<T> {
     id: Uuid,
     request: Fingerprint,
     answer: watch::Sender<Option<Answer<T>>>,
+    is_settled: bool,
 }
 
 impl<T: Clone + Send + Sync + 'static> Once<T> {
@@ -97,32 +98,37 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
             let reply = backend.call(operation, deadline).await?;
             return Ok(Response::new(respond(&reply)));
         };
-        match self.turn(id, &operation)? {
-            Turn::First(ticket) => {
-                let codes = backend.codes.clone();
-                let learn = move |result: &Result<R, Error>| match result {
-                    Ok(reply) => ticket.remember(Ok(respond(reply))),
-                    Err(error) => {
-                        let status = status::from_error(error, &codes);
-                        if error.outcome_unknown() {
-                            ticket.remember(Err(status));
-                        } else {
-                            ticket.forget(Err(status));
+        loop {
+            let mut answer = match self.turn(id, &operation)? {
+                Turn::First(ticket) => {
+                    let codes = backend.codes.clone();
+                    let learn = move |result: &Result<R, Error>| match result {
+                        Ok(reply) => ticket.remember(Ok(respond(reply))),
+                        Err(error) => {
+                            let status = status::from_error(error, &codes);
+                            match error.failure() {
+                                _ if error.outcome_unknown() => ticket.remember(Err(status)),
+                                Failure::OutOfTime { .. } => ticket.hand_over(),
+                                _ => ticket.forget(Err(status)),
+                            }
                         }
-                    }
-                };
-                let reply = backend.write(operation, deadline, learn).await?;
-                Ok(Response::new(respond(&reply)))
-            }
-            Turn::Again(mut answer) => {
-                let Deadline(deadline) = deadline;
-                let Ok(answer) = timeout_at(deadline, answer.wait_for(Option::is_some)).await
-                else {
+                    };
+                    let reply = backend.write(operation, deadline, learn).await?;
+                    return Ok(Response::new(respond(&reply)));
+                }
+                Turn::Again(answer) => answer,
+            };
+            let Deadline(until) = deadline;
+            match timeout_at(until, answer.wait_for(Option::is_some)).await {
+                Ok(Ok(answer)) => {
+                    return replay(answer.clone().expect("it was waited for"));
+                }
+                // The first was given up before it was sent, so it is this one's turn.
+                Ok(Err(_)) => {}
+                Err(_) => {
                     let error = Error::out_of_time(&operation, 0, true);
                     return Err(status::from_error(&error, &backend.codes));
-                };
-                let answer = answer.ok().and_then(|answer| answer.clone());
-                replay(answer.expect("a ticket is answered for, whatever happens"))
+                }
             }
         }
     }
@@ -142,6 +148,7 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
                 id,
                 request,
                 answer: sender,
+                is_settled: false,
             }));
         };
         if first == request {
@@ -162,7 +169,7 @@ impl<T> Memory<T> {
 
 impl<T: Clone + Send + Sync + 'static> Ticket<T> {
     /// The answer holds for every repeat.
-    fn remember(&self, answer: Answer<T>) {
+    fn remember(self, answer: Answer<T>) {
         // Before it is no longer under way, so that it always is one of the two.
         self.memory.done.insert(
             self.id,
@@ -175,9 +182,19 @@ impl<T: Clone + Send + Sync + 'static> Ticket<T> {
     }
 
     /// The answer holds for those who wait for it now.
-    fn forget(&self, answer: Answer<T>) {
-        self.memory.under_way().remove(&self.id);
+    fn forget(mut self, answer: Answer<T>) {
+        self.settle();
         self.answer.send_replace(Some(answer));
+    }
+
+    /// There is no answer, and those who wait for it try for themselves.
+    fn hand_over(mut self) {
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.is_settled = true;
+        self.memory.under_way().remove(&self.id);
     }
 }
 
@@ -185,7 +202,7 @@ impl<T> Drop for Ticket<T> {
     fn drop(&mut self) {
         // Only a defect leaves a ticket unanswered, and nobody knows what was sent by
         // then. So the id stays taken, by one that is under way no more.
-        if self.answer.borrow().is_none() {
+        if !self.is_settled {
             self.answer.send_replace(Some(Err(status::refuse(
                 Code::Internal,
                 Reason::InternalPanic,

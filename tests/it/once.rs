@@ -220,6 +220,32 @@ async fn a_repeat_learns_what_became_of_a_call_whose_caller_went_away() {
 }
 
 #[tokio::test]
+async fn a_repeat_takes_over_from_a_call_whose_caller_went_away_before_it_was_sent() {
+    let backend = Backend::scripted(|request| match request.get("msg") {
+        Some("hi") => Answer::ok(r#"{"result": true, "mid": 7}"#),
+        _ => Answer::Hang,
+    });
+    let settings = [("upstream-max-in-flight", "1"), ("upstream-max-wait", "1m")];
+    let facade = Facade::with(&backend.url(), &settings);
+    let start = |id: &'static str, text: &'static str| {
+        let mut messages = facade.messages();
+        tokio::spawn(async move { messages.send_message(message(id, text)).await })
+    };
+    let in_the_way = start("00000000-0000-4000-8000-000000000001", "slow");
+    soon(backend.got(1)).await;
+    let first = start(ID, "hi");
+    // Time for each to get in line.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let second = start(ID, "hi");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    first.abort();
+    in_the_way.abort();
+    let second = soon(second).await.unwrap();
+    assert_eq!((message_id(&second), is_replayed(&second)), (7, false));
+    assert_eq!(backend.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn a_call_that_ran_out_of_time_is_not_sent_again() {
     let backend = Backend::always(Answer::Hang);
     let facade = Facade::with(&backend.url(), &[("default-deadline", "200ms")]);
