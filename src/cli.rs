@@ -5,9 +5,12 @@ use std::{env, ffi::OsString};
 use clap::{Arg, ArgMatches, Command};
 
 use crate::config::{
-    Config, HealthConfig, Mistakes, SandboxConfig,
+    Config, HealthConfig, Mistakes, SandboxConfig, caller_name,
     settings::{self, Setting},
 };
+
+/// The argument of `key`.
+const CALLER: &str = "name";
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub enum Task {
     Sandbox(SandboxConfig),
     /// Whether a running server serves.
     Health(HealthConfig),
+    /// A new key for the caller of this name.
+    Key(String),
     /// Help or the version, to be shown.
     Show(String),
 }
@@ -37,7 +42,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, String> {
         Some(("serve", matches)) => Config::read(lookup(matches)).map(Task::Serve),
         Some(("sandbox", matches)) => SandboxConfig::read(lookup(matches)).map(Task::Sandbox),
         Some(("health", matches)) => HealthConfig::read(lookup(matches)).map(Task::Health),
-        _ => return Err("expected a command: serve, sandbox or health; see --help".into()),
+        Some(("key", matches)) => return key(matches),
+        _ => return Err("expected a command: serve, sandbox, health or key; see --help".into()),
     };
     task.map_err(|mistakes: Mistakes| mistakes.to_string())
 }
@@ -69,6 +75,22 @@ fn command() -> Command {
                 .about("Ask a running server whether it serves: exit status 0 if so, else 1")
                 .args(flags(&settings::HEALTH)),
         )
+        .subcommand(
+            Command::new("key")
+                .about("Make a key for a caller: prints it, and the settings entry with its hash")
+                .arg(
+                    Arg::new(CALLER)
+                        .value_name("NAME")
+                        .help("Name of the caller")
+                        .required(true),
+                ),
+        )
+}
+
+/// The name of the caller that a key is for.
+fn key(matches: &ArgMatches) -> Result<Task, String> {
+    let name = matches.get_one::<String>(CALLER).expect("it is required");
+    caller_name(name).map(Task::Key)
 }
 
 /// The flags of settings, which the token is not.
@@ -85,12 +107,17 @@ fn flag(setting: &'static Setting) -> Arg {
         None | Some("") => setting.help.to_owned(),
         Some(default) => format!("{} [default: {default}]", setting.help),
     };
-    Arg::new(setting.name)
+    let flag = Arg::new(setting.name)
         .long(setting.name)
         .env(setting.env)
         .hide_env_values(true)
         .value_name(setting.value)
-        .help(help)
+        .help(help);
+    if setting.value == settings::SWITCH {
+        let alone = flag.num_args(0..=1).require_equals(true);
+        return alone.default_missing_value("true");
+    }
+    flag
 }
 
 /// What flags and the environment say of a setting.

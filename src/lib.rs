@@ -7,18 +7,26 @@
 //! - [`cli`]: the command line
 //! - [`config`]: every setting, with its default
 //! - [`proto`]: the generated code of the contract
+//! - [`facade`]: puts the parts together, as the settings say
+//! - [`access`]: who may call what
+//! - [`apps`]: the applications that the facade stands in front of
 //! - [`service`]: the front, one function an RPC
 //! - [`mesibo`]: the back, a client of Mesibo's backend API
 //! - [`status`]: the one road from a failure to a gRPC status
 //! - [`server`]: the gRPC server around the services
+//! - [`reload`]: files that are read again when they change
 //! - [`metrics`]: what is counted, for Prometheus
 //! - [`sandbox`]: an emulator of Mesibo's backend, for work without an account
 
+pub mod access;
+pub mod apps;
 pub mod cli;
 pub mod config;
+pub mod facade;
 pub mod mesibo;
 pub mod metrics;
 pub mod proto;
+pub mod reload;
 pub mod sandbox;
 pub mod server;
 pub mod service;

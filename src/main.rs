@@ -13,25 +13,26 @@ use std::{
 };
 
 use mesibo_grpc::{
+    access::key::{self, KeyHash},
     cli::{self, Task},
     config::{self, Config, HealthConfig, SandboxConfig},
-    mesibo::{Client, error::chain},
-    metrics::Exporter,
+    facade::Facade,
+    mesibo::error::chain,
     sandbox::Sandbox,
-    server::Server,
-    service::{self, Backend, TokenDeletion},
 };
-use prometheus_client::registry::Registry;
+use secrecy::ExposeSecret as _;
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
     sync::oneshot,
 };
-use tonic::transport::Endpoint;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
+use tracing::field;
 use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _};
+use zeroize::Zeroizing;
 
 /// Exit status of a start that a wrong setting stops.
 const WRONG_SETTING: u8 = 2;
@@ -60,6 +61,7 @@ fn run() -> Result<(), Failure> {
             Task::Serve(config) => serve(config).await,
             Task::Sandbox(config) => sandbox(config).await,
             Task::Health(config) => health(config).await,
+            Task::Key(name) => key(&name),
             Task::Show(text) => {
                 say(io::stdout(), &text);
                 Ok(())
@@ -81,8 +83,10 @@ async fn sandbox(mut config: SandboxConfig) -> Result<(), Failure> {
     let emulator = Sandbox::bind(config.emulator_listen, config::SANDBOX_TOKEN)
         .await
         .map_err(|error| wrong("emulator-listen", &error))?;
-    config.facade.upstream.url = config::sandbox_url(emulator.local_addr());
-    let api = config.facade.upstream.url.clone();
+    let api = config::sandbox_url(emulator.local_addr());
+    for app in &mut config.facade.apps {
+        app.upstream.url = api.clone();
+    }
     tokio::select! {
         served = serve_facade(config.facade, |address| greet(address, api.as_str())) => served,
         Err(error) = emulator.serve(pending()) => Err(failed("the emulator failed", &error)),
@@ -92,63 +96,54 @@ async fn sandbox(mut config: SandboxConfig) -> Result<(), Failure> {
 /// Serves until a signal. `ready` learns the address as soon as there is one.
 async fn serve_facade(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), Failure> {
     let stopped = on_signal().map_err(|error| failed("cannot wait for signals", &error))?;
-    let upstream = config.upstream.url.clone();
-    let proxy = config.upstream.proxy.clone();
-    let client = Client::new(config.upstream).map_err(|error| wrong("upstream", &*error))?;
-    let server = Server::bind(config.server)
+    let facade = Facade::bind(config)
         .await
-        .map_err(|error| wrong("listen", &error))?;
-
-    let mut registry = Registry::with_prefix("mesibo_grpc");
-    client.register(&mut registry);
-    let exporter = match config.metrics_listen {
-        Some(listen) => Some(
-            Exporter::bind(listen)
-                .await
-                .map_err(|error| wrong("metrics-listen", &error))?,
-        ),
-        None => None,
-    };
-
+        .map_err(|mistake| Failure(WRONG_SETTING, mistake))?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        listen = %server.local_addr(),
-        %upstream,
-        proxy = or_none(proxy),
-        metrics = or_none(exporter.as_ref().map(Exporter::local_addr)),
+        listen = %facade.local_addr(),
+        health = facade.health_addr().map(field::display),
+        metrics = facade.metrics_addr().map(field::display),
         "serving gRPC"
     );
-    if config.token_deletion == TokenDeletion::UserDel {
-        tracing::warn!("DeleteUserToken sends userdel, which deletes the user at Mesibo");
-    }
-    if let Some(exporter) = exporter {
-        // It serves to the end, when the runtime goes.
-        tokio::spawn(async {
-            if let Err(error) = exporter.serve(registry).await {
-                tracing::error!(%error, "metrics are served no longer");
-            }
-        });
-    }
-    ready(server.local_addr());
-
-    let services = service::routes(
-        &Backend::new(client, config.error_codes),
-        config.token_deletion,
-        config.max_request_bytes,
-    );
+    ready(facade.local_addr());
     let shutdown = async {
         // The sender goes away only with the runtime.
         let _ = stopped.await;
     };
-    server.serve(services, shutdown).await;
+    facade.serve(shutdown).await;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Makes a key, and shows it this once.
+fn key(name: &str) -> Result<(), Failure> {
+    let key = key::generate().map_err(|error| Failure(1, error.to_owned()))?;
+    let text = Zeroizing::new(format!(
+        "# The key of {name}, which is shown this once. It goes into the metadata of calls,\n\
+         # as authorization: Bearer KEY\n\
+         {}\n\n\
+         # Its hash goes into the settings file, among the other keys of {name} if it has some:\n\
+         [callers.{name}]\n\
+         keys = [\"{}\"]\n\
+         may-call = [\"mesibo.v1.MessageService/*\"]\n",
+        key.expose_secret(),
+        KeyHash::of_key(&key)
+    ));
+    say(io::stdout(), &text);
     Ok(())
 }
 
 async fn health(config: HealthConfig) -> Result<(), Failure> {
     let address = config.address.to_string();
     let ask = async {
-        let channel = Endpoint::from_shared(address.clone())?.connect().await?;
+        let mut endpoint = Endpoint::from_shared(address.clone())?;
+        if config.address.scheme() == "https" {
+            let authorities = config.ca_certificates.map(Certificate::from_pem);
+            let tls = ClientTlsConfig::new().with_native_roots();
+            endpoint = endpoint.tls_config(tls.ca_certificates(authorities))?;
+        }
+        let channel = endpoint.connect().await?;
         let request = HealthCheckRequest {
             service: config.service,
         };
@@ -229,11 +224,6 @@ fn greet(address: SocketAddr, api: &str) {
 fn say(mut stream: impl io::Write, text: &str) {
     let _ = stream.write_all(text.as_bytes());
     let _ = stream.flush();
-}
-
-/// A value for the log.
-fn or_none(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
 }
 
 fn wrong(setting: &str, error: &(dyn Error + 'static)) -> Failure {

@@ -6,29 +6,34 @@
 //!
 //! - [`settings`]: every setting, with its default
 //! - `file`: the settings file
-//! - `values`: how their values are read
+//! - `section`: a table of it, of an app or a caller
+//! - `server`: how to serve
+//! - [`apps`]: the apps
+//! - [`callers`]: the callers, and what they must fit in with
+//! - `values`: how values are read
 
+pub mod apps;
+pub mod callers;
 mod file;
+mod section;
+mod server;
 pub mod settings;
 mod values;
 
 use std::{
-    collections::HashMap,
     fmt,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
+    sync::Arc,
 };
 
-use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 use url::Url;
+use zeroize::Zeroizing;
 
-use crate::{
-    mesibo,
-    server::{self, Deadlines, Limits},
-    service::TokenDeletion,
-    status::ErrorCodes,
-};
+use crate::{access::Caller, mesibo, service::TokenDeletion, status::ErrorCodes};
+use apps::AppConfig;
+use callers::{CallerFile, Surroundings, TlsKind};
+use file::File;
 use settings::Setting;
 
 /// The application token that the sandbox takes. It guards nothing.
@@ -38,9 +43,17 @@ pub const SANDBOX_TOKEN: &str = "sandbox";
 #[derive(Debug)]
 pub struct Config {
     /// How to serve.
-    pub server: server::Config,
-    /// How to reach Mesibo.
-    pub upstream: mesibo::Config,
+    pub server: crate::server::Config,
+    /// The apps, and how to reach Mesibo for each.
+    pub apps: Vec<AppConfig>,
+    /// The app of calls that name none.
+    pub default_app: Arc<str>,
+    /// Who may call. Empty if everyone may.
+    pub callers: Vec<Caller>,
+    /// The file that the callers are from, to be read again when it changes.
+    pub caller_file: Option<CallerFile>,
+    /// Whether reflection is for everyone.
+    pub open_reflection: bool,
     /// Largest request message, in bytes.
     pub max_request_bytes: usize,
     /// What `DeleteUserToken` sends.
@@ -67,6 +80,8 @@ pub struct SandboxConfig {
 pub struct HealthConfig {
     /// The server to ask.
     pub address: Url,
+    /// Certificate authorities, in PEM, to trust besides the system's.
+    pub ca_certificates: Option<Vec<u8>>,
     /// The service to ask for.
     pub service: String,
 }
@@ -78,7 +93,7 @@ pub struct Mistakes(Vec<String>);
 /// Looks settings up, and gathers the mistakes.
 struct Reader<L> {
     lookup: L,
-    file: HashMap<String, String>,
+    file: File,
     mistakes: Vec<String>,
 }
 
@@ -92,10 +107,14 @@ impl Config {
     pub fn read(lookup: impl Fn(&Setting) -> Option<String>) -> Result<Self, Mistakes> {
         let mut reader = Reader::with_file(lookup);
         let url = reader.get(&settings::UPSTREAM_URL, values::upstream_url);
-        let token = reader.token();
-        let mut config = reader.facade(url, token);
-        config.upstream.proxy = reader.find(&settings::UPSTREAM_PROXY, values::proxy);
-        config.upstream.ca_certificates = reader.find(&settings::UPSTREAM_CA_FILE, values::ca_file);
+        let mut common = reader.upstream(url);
+        common.proxy = reader.find(&settings::UPSTREAM_PROXY, values::proxy);
+        common.ca_certificates = reader.find(&settings::UPSTREAM_CA_FILE, values::ca_file);
+        let tables = reader.file.apps.clone();
+        let has_others = !tables.is_empty();
+        let mut apps = AppConfig::read_all(tables, &common, &mut reader.mistakes);
+        apps.extend(reader.default_app(common, has_others));
+        let mut config = reader.facade(apps);
         config.server.lame_duck = reader.get(&settings::LAME_DUCK, values::delay);
         reader.finish(config)
     }
@@ -111,8 +130,27 @@ impl SandboxConfig {
     pub fn read(lookup: impl Fn(&Setting) -> Option<String>) -> Result<Self, Mistakes> {
         let mut reader = Reader::with_file(lookup);
         let emulator_listen = reader.get(&settings::EMULATOR_LISTEN, values::address);
+        let mut upstream = reader.upstream(sandbox_url(emulator_listen));
+        upstream.token = SANDBOX_TOKEN.into();
+        let mut names: Vec<_> = reader
+            .file
+            .apps
+            .keys()
+            .map(|name| name.as_str().into())
+            .collect();
+        if names.is_empty() {
+            names.push(apps::DEFAULT.into());
+        }
+        let apps = names.into_iter().map(|app| AppConfig {
+            upstream: mesibo::Config {
+                app,
+                ..upstream.clone()
+            },
+            token_file: None,
+            rate: None,
+        });
         let config = Self {
-            facade: reader.facade(sandbox_url(emulator_listen), SANDBOX_TOKEN.into()),
+            facade: reader.facade(apps.collect()),
             emulator_listen,
         };
         reader.finish(config)
@@ -130,10 +168,20 @@ impl HealthConfig {
         let mut reader = Reader::new(lookup);
         let config = Self {
             address: reader.get(&settings::ADDRESS, values::server_url),
+            ca_certificates: reader.find(&settings::CA_FILE, values::ca_file),
             service: reader.get(&settings::SERVICE, |name| Ok(name.to_owned())),
         };
         reader.finish(config)
     }
+}
+
+/// Checks the name of a caller.
+///
+/// # Errors
+///
+/// If it is not one that the settings file could have.
+pub fn caller_name(name: &str) -> Result<String, String> {
+    values::name(name).map_err(|mistake| format!("name: {mistake}"))
 }
 
 /// The URL of an emulator that listens on `address`.
@@ -152,7 +200,7 @@ impl<L: Fn(&Setting) -> Option<String>> Reader<L> {
     fn new(lookup: L) -> Self {
         Self {
             lookup,
-            file: HashMap::new(),
+            file: File::default(),
             mistakes: Vec::new(),
         }
     }
@@ -178,85 +226,48 @@ impl<L: Fn(&Setting) -> Option<String>> Reader<L> {
 
     /// A setting that may be left out.
     fn find<T>(&mut self, setting: &Setting, parse: fn(&str) -> Result<T, String>) -> Option<T> {
-        let value = (self.lookup)(setting).or_else(|| self.file.get(setting.name).cloned())?;
+        let value = (self.lookup)(setting)
+            .or_else(|| self.file.values.get(setting.name).cloned())
+            .map(Zeroizing::new)?;
         parse(&value)
             .map_err(|mistake| self.mistakes.push(format!("{}: {mistake}", setting.name)))
             .ok()
     }
 
-    /// The token, from the environment or from a file.
-    fn token(&mut self) -> SecretString {
-        let mistakes = self.mistakes.len();
-        let token = self.find(&settings::APP_TOKEN, values::token);
-        let file = self.find(&settings::APP_TOKEN_FILE, values::token_file);
-        let both = token.is_some() && file.is_some();
-        let neither = token.is_none() && file.is_none() && mistakes == self.mistakes.len();
-        if both || neither {
-            self.mistakes.push(format!(
-                "{}: expected one of the environment variable {} and the setting {}",
-                settings::APP_TOKEN.name,
-                settings::APP_TOKEN.env,
-                settings::APP_TOKEN_FILE.name,
-            ));
-        }
-        token.or(file).unwrap_or_default()
-    }
-
     /// What `serve` and `sandbox` have in common.
-    fn facade(&mut self, url: Url, token: SecretString) -> Config {
-        let deadlines = Deadlines {
-            default: self.get(&settings::DEFAULT_DEADLINE, values::duration),
-            longest: self.get(&settings::MAX_DEADLINE, values::duration),
+    fn facade(&mut self, apps: Vec<AppConfig>) -> Config {
+        let default_app = self.default_name(&apps);
+        let server = self.server();
+        let surroundings = Surroundings {
+            listen: server.listen,
+            tls: match &server.tls {
+                None => TlsKind::None,
+                Some(tls) if tls.is_mutual() => TlsKind::Mutual,
+                Some(_) => TlsKind::Server,
+            },
+            allow_anonymous: self.get(&settings::ALLOW_ANONYMOUS, values::switch),
+            allow_plaintext: self.get(&settings::ALLOW_PLAINTEXT, values::switch),
+            apps: apps
+                .iter()
+                .map(|app| Arc::clone(&app.upstream.app))
+                .collect(),
+            default_app: Arc::clone(&default_app),
         };
-        if deadlines.default > deadlines.longest {
-            self.mistakes.push(format!(
-                "{}: expected at most {}",
-                settings::DEFAULT_DEADLINE.name,
-                settings::MAX_DEADLINE.name,
-            ));
-        }
+        let callers = self.file.callers.clone();
+        let callers = surroundings.read(callers, &mut self.mistakes);
+        let path = self.find(&settings::CONFIG, |path| Ok(path.to_owned()));
         Config {
-            server: server::Config {
-                listen: self.get(&settings::LISTEN, values::address),
-                deadlines,
-                limits: self.limits(),
-                lame_duck: Duration::ZERO,
-                shutdown_grace: self.get(&settings::SHUTDOWN_GRACE, values::duration),
-            },
-            upstream: mesibo::Config {
-                url,
-                token,
-                proxy: None,
-                ca_certificates: None,
-                connect_timeout: self.get(&settings::UPSTREAM_CONNECT_TIMEOUT, values::duration),
-                idle_timeout: self.get(&settings::UPSTREAM_IDLE_TIMEOUT, values::duration),
-                connection_lifetime: self
-                    .get(&settings::UPSTREAM_CONNECTION_LIFETIME, values::duration),
-                max_in_flight: self.get(&settings::UPSTREAM_MAX_IN_FLIGHT, values::number),
-                max_waiting: self.get(&settings::UPSTREAM_MAX_WAITING, values::number),
-                max_wait: self.get(&settings::UPSTREAM_MAX_WAIT, values::duration),
-                max_reply_bytes: self.get(&settings::MAX_REPLY_BYTES, values::bytes),
-            },
+            server,
+            apps,
+            default_app,
+            callers,
+            caller_file: path.map(|path| CallerFile::new(path, self.file.clone(), surroundings)),
+            open_reflection: self.get(&settings::OPEN_REFLECTION, values::switch),
             max_request_bytes: self.get(&settings::MAX_REQUEST_BYTES, values::bytes),
             token_deletion: self.get(&settings::DELETE_USER_TOKEN_OP, values::token_deletion),
             error_codes: self.get(&settings::ERROR_CODES, values::error_codes),
             log: self.get(&settings::LOG, values::log),
             metrics_listen: self.find(&settings::METRICS_LISTEN, values::address),
-        }
-    }
-
-    fn limits(&mut self) -> Limits {
-        Limits {
-            max_connections: self.get(&settings::MAX_CONNECTIONS, values::number),
-            max_concurrent_streams: self.get(&settings::MAX_CONCURRENT_STREAMS, values::number),
-            max_header_bytes: self.get(&settings::MAX_HEADER_BYTES, values::bytes),
-            handshake_timeout: self.get(&settings::HANDSHAKE_TIMEOUT, values::duration),
-            keepalive_time: self.get(&settings::KEEPALIVE_TIME, values::duration),
-            keepalive_timeout: self.get(&settings::KEEPALIVE_TIMEOUT, values::duration),
-            max_connection_idle: self.get(&settings::MAX_CONNECTION_IDLE, values::duration),
-            max_connection_age: self.get(&settings::MAX_CONNECTION_AGE, values::duration),
-            max_connection_age_grace: self
-                .get(&settings::MAX_CONNECTION_AGE_GRACE, values::duration),
         }
     }
 

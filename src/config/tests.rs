@@ -21,7 +21,7 @@ fn every_default_is_valid_and_as_documented() {
     let config = read(&[(&APP_TOKEN, "t0k")]).unwrap();
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:50051");
     assert_eq!(
-        config.upstream.url.as_str(),
+        config.apps[0].upstream.url.as_str(),
         "https://api.mesibo.com/api.php"
     );
     assert_eq!(config.server.deadlines.default.as_secs(), 15);
@@ -38,17 +38,17 @@ fn every_default_is_valid_and_as_documented() {
     assert_eq!(limits.max_connection_age_grace.as_secs(), 30);
     assert_eq!(config.server.lame_duck.as_secs(), 5);
     assert_eq!(config.server.shutdown_grace.as_secs(), 20);
-    assert_eq!(config.upstream.connect_timeout.as_secs(), 3);
-    assert_eq!(config.upstream.idle_timeout.as_secs(), 15);
-    assert_eq!(config.upstream.connection_lifetime.as_secs(), 300);
-    assert_eq!(config.upstream.max_in_flight, 1024);
-    assert_eq!(config.upstream.max_waiting, 256);
-    assert_eq!(config.upstream.max_wait.as_millis(), 500);
-    assert_eq!(config.upstream.max_reply_bytes, 1 << 20);
+    assert_eq!(config.apps[0].upstream.connect_timeout.as_secs(), 3);
+    assert_eq!(config.apps[0].upstream.idle_timeout.as_secs(), 15);
+    assert_eq!(config.apps[0].upstream.connection_lifetime.as_secs(), 300);
+    assert_eq!(config.apps[0].upstream.max_in_flight, 1024);
+    assert_eq!(config.apps[0].upstream.max_waiting, 256);
+    assert_eq!(config.apps[0].upstream.max_wait.as_millis(), 500);
+    assert_eq!(config.apps[0].upstream.max_reply_bytes, 1 << 20);
     assert_eq!(config.max_request_bytes, 4 << 20);
     assert_eq!(config.token_deletion, TokenDeletion::UserToken);
     assert_eq!(config.error_codes, ErrorCodes::default());
-    assert!(config.upstream.proxy.is_none());
+    assert!(config.apps[0].upstream.proxy.is_none());
 }
 
 #[test]
@@ -56,6 +56,13 @@ fn all_mistakes_are_reported_together_in_one_line_without_values() {
     let error = read(&[
         (&LISTEN, "s3cret"),
         (&METRICS_LISTEN, "s3cret"),
+        (&HEALTH_LISTEN, "s3cret"),
+        (&TLS_CLIENT_CA_FILE, "/s3cret"),
+        (&TLS_CLIENT_CERTIFICATE, "s3cret"),
+        (&ALLOW_ANONYMOUS, "s3cret"),
+        (&ALLOW_PLAINTEXT, "yes"),
+        (&OPEN_REFLECTION, "1"),
+        (&DEFAULT_APP, "s3cret"),
         (&UPSTREAM_URL, "http://s3cret.example/"),
         (&UPSTREAM_PROXY, "s3cret"),
         (&UPSTREAM_CA_FILE, "/s3cret"),
@@ -86,7 +93,14 @@ fn all_mistakes_are_reported_together_in_one_line_without_values() {
     ])
     .unwrap_err();
     for setting in SERVE.into_iter().chain(FACADE) {
-        let wrong = ![&CONFIG, &APP_TOKEN_FILE, &MAX_DEADLINE].contains(&setting);
+        let wrong = ![
+            &CONFIG,
+            &APP_TOKEN_FILE,
+            &MAX_DEADLINE,
+            &TLS_KEY_FILE,
+            &TLS_CLIENT_CA_FILE,
+        ]
+        .contains(&setting);
         assert_eq!(
             error.contains(&format!("{}: expected", setting.name)),
             wrong && setting != &UPSTREAM_CA_FILE,
@@ -161,7 +175,7 @@ fn a_file_gives_what_flags_and_environment_leave_out() {
     .unwrap();
     assert_eq!(config.server.listen.port(), 2);
     assert_eq!(config.server.shutdown_grace.as_secs(), 1);
-    assert_eq!(config.upstream.max_reply_bytes, 77);
+    assert_eq!(config.apps[0].upstream.max_reply_bytes, 77);
     assert_eq!(
         config.error_codes.get("NOCREDIT"),
         tonic::Code::ResourceExhausted

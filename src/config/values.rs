@@ -1,15 +1,25 @@
 //! How the values of settings are read. Each function says what it expected, and
 //! never what it got.
 
-use std::{collections::HashMap, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    num::NonZeroU32,
+    ops::RangeInclusive,
+    path::Path,
+    time::Duration,
+};
 
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::SecretString;
 use tonic::Code;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
+use zeroize::Zeroizing;
 
+use super::section::Section;
 use crate::{
+    access::{key::KeyHash, pattern::Pattern, rate::Rate, rpc},
     mesibo::{Proxy, connections::is_loopback},
     service::TokenDeletion,
     status::ErrorCodes,
@@ -17,6 +27,12 @@ use crate::{
 
 /// Longest time that a setting takes; far below what a clock can hold.
 const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
+
+/// Longest name of an app or a caller.
+const MAX_NAME_LENGTH: usize = 63;
+
+/// How many calls a second a rate may be.
+const RATES: RangeInclusive<f64> = 0.001..=1e6;
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
@@ -72,11 +88,12 @@ pub(super) fn proxy(text: &str) -> Result<Proxy, String> {
         .ok_or_else(|| "expected the URL of an HTTP proxy, such as http://10.0.0.1:3128".into())
 }
 
-/// The URL of a gRPC server to ask: plaintext, without a path.
+/// The URL of a gRPC server to ask, without a path.
 pub(super) fn server_url(text: &str) -> Result<Url, String> {
     Url::parse(text)
         .ok()
-        .filter(|url| url.has_host() && url.scheme() == "http" && url.path() == "/")
+        .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
+        .filter(|url| url.path() == "/")
         .ok_or_else(|| "expected a URL such as http://127.0.0.1:50051".into())
 }
 
@@ -88,9 +105,95 @@ pub(super) fn token(text: &str) -> Result<SecretString, String> {
     Ok(token.into())
 }
 
-pub(super) fn token_file(path: &str) -> Result<SecretString, String> {
-    let content = read(path)?;
+pub(super) fn token_file(path: &Path) -> Result<SecretString, String> {
+    let content = Zeroizing::new(read(path)?);
     token(str::from_utf8(&content).map_err(|_| "expected a text file with one token")?)
+}
+
+/// A setting that is on or off.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "expected true or false".into())
+}
+
+/// Whether a client may do without a certificate.
+pub(super) fn client_may_be_unknown(text: &str) -> Result<bool, String> {
+    match text {
+        "required" => Ok(false),
+        "optional" => Ok(true),
+        _ => Err("expected required or optional".into()),
+    }
+}
+
+/// The name of an app or a caller.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    ((1..=MAX_NAME_LENGTH).contains(&text.len()) && text.chars().all(is_allowed))
+        .then(|| text.to_owned())
+        .ok_or_else(|| {
+            format!("expected 1 to {MAX_NAME_LENGTH} of the characters a to z, 0 to 9, -, _ and .")
+        })
+}
+
+/// RPCs that a caller may call.
+pub(super) fn rpcs(text: &str) -> Result<HashSet<&'static str>, String> {
+    let rpcs = rpc::allowed(text);
+    if rpcs.is_empty() {
+        return Err(
+            "expected RPCs, such as mesibo.v1.MessageService/SendMessage, \
+                    mesibo.v1.UserService/* or *"
+                .into(),
+        );
+    }
+    Ok(rpcs)
+}
+
+/// The hash of a key.
+pub(super) fn key_hash(text: &str) -> Result<KeyHash, String> {
+    KeyHash::parse(text).ok_or_else(|| {
+        "expected the hash of a key, sha256: and 64 hexadecimal digits, as mesibo-grpc key \
+         NAME makes it"
+            .into()
+    })
+}
+
+/// A DNS name or a URI, as client certificates have them.
+pub(super) fn certificate_name(text: &str) -> Result<String, String> {
+    let is_name = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && c != '*');
+    is_name.then(|| text.to_owned()).ok_or_else(|| {
+        "expected a DNS name or a URI of a client certificate, such as orders.example.com or \
+         spiffe://example.com/orders"
+            .into()
+    })
+}
+
+/// A pattern of addresses.
+pub(super) fn pattern(text: &str) -> Result<Pattern, String> {
+    if text.is_empty() {
+        return Err("expected an address, in which * stands for any text".into());
+    }
+    Ok(Pattern::new(text))
+}
+
+/// The rate of an app or a caller, if it has one.
+pub(super) fn rate_of(section: &mut Section) -> Option<Rate> {
+    let burst = section.find("burst", |text| {
+        number(text).map(|number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))
+    });
+    let per_second = section.find("rate", |text| {
+        let rate: Option<f64> = text.parse().ok();
+        rate.filter(|rate| RATES.contains(rate))
+            .ok_or_else(|| "expected calls a second, from 0.001 to 1000000".into())
+    });
+    let Some(per_second) = per_second else {
+        if burst.is_some() {
+            section.wrong("expected a rate with the burst");
+        }
+        return None;
+    };
+    // As much as a second brings, and at least one.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let of_a_second = NonZeroU32::new(per_second.ceil() as u32).unwrap_or(NonZeroU32::MIN);
+    Rate::new(per_second, burst.unwrap_or(of_a_second))
 }
 
 /// A PEM file with at least one certificate.
@@ -148,6 +251,11 @@ fn positive<T: TryFrom<u32>>(text: &str, max: u32) -> Option<T> {
     let number: u32 = text.parse().ok()?;
     let number = (1..=max).contains(&number).then_some(number)?;
     number.try_into().ok()
+}
+
+/// Whether a text is a URL with a password.
+pub(super) fn has_password(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| url.password().is_some())
 }
 
 fn has_credentials(url: &Url) -> bool {

@@ -5,7 +5,7 @@
 //! closes it. What counts is whether there is an answer, not whether Mesibo says yes.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -27,8 +27,11 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The breaker.
-#[derive(Default)]
-pub(super) struct Breaker(Mutex<State>);
+pub(super) struct Breaker {
+    /// The name of the application, for the log.
+    app: Arc<str>,
+    state: Mutex<State>,
+}
 
 /// What it knows.
 struct State {
@@ -63,6 +66,14 @@ impl Default for State {
 }
 
 impl Breaker {
+    /// A closed breaker of an application.
+    pub(super) fn new(app: Arc<str>) -> Self {
+        Self {
+            app,
+            state: Mutex::default(),
+        }
+    }
+
     /// Lets an attempt through, or not.
     pub(super) fn enter(&self) -> Result<Pass<'_>, Failure> {
         let mut state = self.state();
@@ -88,7 +99,7 @@ impl Breaker {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,11 +110,11 @@ impl Pass<'_> {
         let mut state = self.breaker.state();
         if answered {
             if state.probe_at.is_some() {
-                tracing::info!("Mesibo answers again");
+                tracing::info!(app = &*self.breaker.app, "Mesibo answers again");
             }
             *state = State::default();
         } else {
-            state.fail(self.is_probe);
+            state.fail(self.is_probe, &self.breaker.app);
         }
     }
 }
@@ -115,7 +126,7 @@ impl Drop for Pass<'_> {
         }
         let mut state = self.breaker.state();
         if self.started.elapsed() >= PATIENCE {
-            state.fail(self.is_probe);
+            state.fail(self.is_probe, &self.breaker.app);
         } else if self.is_probe {
             // The next call may take its place.
             state.probing = false;
@@ -124,7 +135,7 @@ impl Drop for Pass<'_> {
 }
 
 impl State {
-    fn fail(&mut self, is_probe: bool) {
+    fn fail(&mut self, is_probe: bool, app: &str) {
         self.failures = self.failures.saturating_add(1);
         if is_probe {
             self.probing = false;
@@ -132,6 +143,7 @@ impl State {
             self.pause = (self.pause * 2).min(MAX_PAUSE);
         } else if self.probe_at.is_none() && self.failures >= MAX_FAILURES {
             tracing::warn!(
+                app,
                 failures = self.failures,
                 "Mesibo does not answer; calls are held back but for probes"
             );
@@ -163,7 +175,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ten_failures_in_a_row_open_it() {
-        let breaker = Breaker::default();
+        let breaker = Breaker::new("default".into());
         fail(&breaker, 9);
         breaker.enter().ok().unwrap().finish(true);
         fail(&breaker, 9);
@@ -174,7 +186,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_probe_at_a_time_tests_the_way_less_and_less_often() {
-        let breaker = Breaker::default();
+        let breaker = Breaker::new("default".into());
         fail(&breaker, 10);
         for pause in [1, 2, 4, 8, 16, 30, 30].map(Duration::from_secs) {
             assert_eq!(held_back(&breaker), Some(pause));
@@ -187,7 +199,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_closes_it() {
-        let breaker = Breaker::default();
+        let breaker = Breaker::new("default".into());
         fail(&breaker, 10);
         advance(FIRST_PAUSE).await;
         breaker.enter().ok().unwrap().finish(true);
@@ -197,7 +209,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_attempt_that_is_given_up_counts_only_after_a_while() {
-        let breaker = Breaker::default();
+        let breaker = Breaker::new("default".into());
         for _ in 0..100 {
             drop(breaker.enter());
         }

@@ -1,9 +1,9 @@
 //! The client: a call is one attempt, or a few where that is safe.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use http::Uri;
-use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{
     sync::oneshot,
@@ -18,7 +18,7 @@ use super::{
     error::{Cause, Error, Failure},
     exchange::{Answer, Body, post},
     limit::Limit,
-    metrics::Metrics,
+    metrics::{Metrics, OfApp},
     operation::{Idempotency, Operation},
     progress::Progress,
     redact,
@@ -34,8 +34,10 @@ const MAX_CODE_LENGTH: usize = 63;
 const RUN_ON: Duration = Duration::from_secs(5);
 
 /// How to reach Mesibo.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
+    /// The name of the application, for metrics and logs.
+    pub app: Arc<str>,
     /// The URL of the API, without query.
     pub url: Url,
     /// The application's token.
@@ -69,35 +71,38 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     config: Config,
+    token: ArcSwap<SecretString>,
     uri: Uri,
     connections: Connections,
     limit: Limit,
     breaker: Breaker,
     retries: Retries,
-    metrics: Metrics,
+    metrics: OfApp,
 }
 
 impl Client {
-    /// Makes a client. No connection is made before the first call.
+    /// Makes a client, which counts among `metrics`. No connection is made before the
+    /// first call.
     ///
     /// # Errors
     ///
     /// If the URL, the certificates or the proxy cannot be used.
-    pub fn new(config: Config) -> Result<Self, BoxError> {
+    pub fn new(mut config: Config, metrics: &Metrics) -> Result<Self, BoxError> {
         Ok(Self(Arc::new(Inner {
             uri: config.url.as_str().parse()?,
             connections: Connections::open(&config)?,
             limit: Limit::new(config.max_in_flight, config.max_waiting, config.max_wait),
-            breaker: Breaker::default(),
+            breaker: Breaker::new(Arc::clone(&config.app)),
             retries: Retries::default(),
-            metrics: Metrics::new(),
+            metrics: metrics.of_app(Arc::clone(&config.app)),
+            token: ArcSwap::from_pointee(mem::take(&mut config.token)),
             config,
         })))
     }
 
-    /// Registers what the client counts.
-    pub fn register(&self, registry: &mut Registry) {
-        self.0.metrics.register(registry);
+    /// Puts another token in the place of the application's, from the next attempt on.
+    pub fn set_token(&self, token: SecretString) {
+        self.0.token.store(Arc::new(token));
     }
 
     /// Posts an operation and reads its reply. What was surely not carried out, or
@@ -170,7 +175,9 @@ impl Client {
         deadline: Instant,
         progress: &Progress,
     ) -> Result<R, Error> {
-        let Inner { retries, .. } = &*self.0;
+        let Inner {
+            config, retries, ..
+        } = &*self.0;
         if deadline <= Instant::now() {
             return Err(out_of_time(operation, progress));
         }
@@ -185,8 +192,8 @@ impl Client {
             else {
                 return Err(Error::new(operation, attempts, failure, cause));
             };
-            let op = operation.name();
-            tracing::info!(op, attempts, ?delay, %failure, "a call to Mesibo is tried again");
+            let (app, op) = (&*config.app, operation.name());
+            tracing::info!(app, op, attempts, ?delay, %failure, "a call to Mesibo is tried again");
             sleep(delay).await;
         }
     }
@@ -199,6 +206,7 @@ impl Client {
     ) -> Result<R, (Failure, Cause)> {
         let Inner {
             config,
+            token,
             uri,
             connections,
             limit,
@@ -211,13 +219,14 @@ impl Client {
         progress.attempt();
         metrics.attempt(operation.name());
 
-        let form = operation.form(config.token.expose_secret());
-        let answer = post(&connections.current(), uri, form.into(), progress).await;
+        let token = token.load_full();
+        let form = operation.form(token.expose_secret());
+        let answer = post(&connections.current(), uri, form, progress).await;
         let answer = match answer {
             Ok(response) => Ok(Answer::read(response, config.max_reply_bytes).await),
             Err(failed) => Err(failed),
         };
-        let result = answer.and_then(|answer| self.read(operation.name(), answer));
+        let result = answer.and_then(|answer| read(operation.name(), answer, &token));
         pass.finish(
             result
                 .as_ref()
@@ -226,52 +235,54 @@ impl Client {
         );
         result
     }
+}
 
-    /// Decides what an answer means.
-    fn read<R: FromReply>(&self, op: &str, answer: Answer) -> Result<R, (Failure, Cause)> {
-        let token = &self.0.config.token;
-        let Answer {
-            status,
-            retry_after,
-            body,
-        } = answer;
-        if status.is_redirection() {
-            let status = status.as_u16();
-            return Err((Failure::Redirect { status }, None));
+/// Decides what an answer means.
+fn read<R: FromReply>(
+    op: &str,
+    answer: Answer,
+    token: &SecretString,
+) -> Result<R, (Failure, Cause)> {
+    let Answer {
+        status,
+        retry_after,
+        body,
+    } = answer;
+    if status.is_redirection() {
+        let status = status.as_u16();
+        return Err((Failure::Redirect { status }, None));
+    }
+    let http = Failure::Http {
+        status: status.as_u16(),
+        retry_after,
+    };
+    let malformed = |problem, body: &[u8]| Failure::Malformed {
+        problem,
+        excerpt: redact::excerpt(body, token),
+    };
+    let refused = |code: Option<String>| Failure::Refused {
+        code: code
+            .map(|code| redact::printable(&redact::without_token(&code, token), MAX_CODE_LENGTH)),
+        retry_after,
+    };
+    let body = match body {
+        Body::Whole(body) => body,
+        _ if !status.is_success() => return Err((http, None)),
+        Body::TooLarge(start) => {
+            return Err((malformed("the reply is too large", &start), None));
         }
-        let http = Failure::Http {
-            status: status.as_u16(),
-            retry_after,
-        };
-        let malformed = |problem, body: &[u8]| Failure::Malformed {
-            problem,
-            excerpt: redact::excerpt(body, token),
-        };
-        let refused = |code: Option<String>| Failure::Refused {
-            code: code.map(|code| {
-                redact::printable(&redact::without_token(&code, token), MAX_CODE_LENGTH)
-            }),
-            retry_after,
-        };
-        let body = match body {
-            Body::Whole(body) => body,
-            _ if !status.is_success() => return Err((http, None)),
-            Body::TooLarge(start) => {
-                return Err((malformed("the reply is too large", &start), None));
-            }
-            Body::Lost(error) => return Err((Failure::ConnectionLost, Some(error.into()))),
-        };
-        match (status.is_success(), Reply::read(&body, op)) {
-            (true, Ok(reply)) => {
-                R::from_reply(&reply).map_err(|problem| (malformed(problem, &body), None))
-            }
-            (true, Err(NotDone::Unreadable(problem))) => Err((malformed(problem, &body), None)),
-            (_, Err(NotDone::Refused(code))) => Err((refused(code), None)),
-            // Without a result, under an HTTP error, it is some gateway's error.
-            (true, Err(NotDone::Error(code))) => Err((refused(Some(code)), None)),
-            // A yes under an HTTP error is nothing to build on.
-            (false, _) => Err((http, None)),
+        Body::Lost(error) => return Err((Failure::ConnectionLost, Some(error.into()))),
+    };
+    match (status.is_success(), Reply::read(&body, op)) {
+        (true, Ok(reply)) => {
+            R::from_reply(&reply).map_err(|problem| (malformed(problem, &body), None))
         }
+        (true, Err(NotDone::Unreadable(problem))) => Err((malformed(problem, &body), None)),
+        (_, Err(NotDone::Refused(code))) => Err((refused(code), None)),
+        // Without a result, under an HTTP error, it is some gateway's error.
+        (true, Err(NotDone::Error(code))) => Err((refused(Some(code)), None)),
+        // A yes under an HTTP error is nothing to build on.
+        (false, _) => Err((http, None)),
     }
 }
 
@@ -292,15 +303,9 @@ async fn run_on<R: FromReply>(
     if !progress.give_up() {
         return Err(out_of_time(operation, progress));
     }
-    let result = timeout(RUN_ON, attempts)
+    timeout(RUN_ON, attempts)
         .await
-        .unwrap_or_else(|_| Err(out_of_time(operation, progress)));
-    let op = operation.name();
-    match &result {
-        Ok(_) => tracing::info!(op, "carried out, after its caller had gone"),
-        Err(error) => tracing::info!(op, %error, "failed, after its caller had gone"),
-    }
-    result
+        .unwrap_or_else(|_| Err(out_of_time(operation, progress)))
 }
 
 fn out_of_time<R: FromReply>(operation: &Operation<R>, progress: &Progress) -> Error {

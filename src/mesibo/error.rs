@@ -132,8 +132,9 @@ impl Error {
         "malformed_reply",
     ];
 
-    /// A name for what went wrong.
-    pub(super) fn outcome(&self) -> &'static str {
+    /// A name for what went wrong, for metrics and logs.
+    #[must_use]
+    pub fn outcome(&self) -> &'static str {
         match self.failure {
             Failure::Refused { .. } => "refused",
             Failure::Http { .. } => "http_status",

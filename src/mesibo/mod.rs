@@ -38,4 +38,5 @@ mod stream;
 pub use client::{Client, Config};
 pub use connections::Proxy;
 pub use error::{Error, Failure};
+pub use metrics::Metrics;
 pub use operation::{Idempotency, Operation};

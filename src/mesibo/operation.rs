@@ -6,12 +6,17 @@
 
 use std::marker::PhantomData;
 
+use bytes::Bytes;
 use form_urlencoded::Serializer;
+use zeroize::Zeroizing;
 
 use super::{
     form::Form,
     reply::{Done, FromReply, Group, Members, Sent, UserToken, Users},
 };
+
+/// How long the parameter of the token is without its value.
+const TOKEN_PAIR: usize = "&token=".len();
 
 /// The names of the operations, as the parameter `op` has them.
 pub mod op {
@@ -53,6 +58,12 @@ pub mod op {
         MESSAGE,
     ];
 }
+
+/// The parameters that say what an operation is about: ids and addresses.
+const TARGETS: [&str; 7] = ["uid", "gid", "addr", "appid", "from", "to", "m"];
+
+/// Longest of such parameters in the log, in bytes, with its name.
+const MAX_TARGET: usize = 200;
 
 /// What a repeat of an operation does, in the terms of RFC 9110, section 9.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,11 +182,28 @@ impl<R: FromReply> Operation<R> {
         &self.form
     }
 
-    /// The encoded form, with the application's token.
-    pub(super) fn form(&self, token: &str) -> String {
-        Serializer::new(self.form.clone())
-            .append_pair("token", token)
-            .finish()
+    /// The ids and addresses that the operation is about, for the log, as the form has
+    /// them: `from=alice&to=bob`. Long lists are cut.
+    #[must_use]
+    pub fn target(&self) -> String {
+        let is_target = |pair: &&str| {
+            pair.split_once('=')
+                .is_some_and(|(name, _)| TARGETS.contains(&name))
+        };
+        let pairs = self.form.split('&').filter(is_target);
+        // A form is ASCII.
+        let cut = pairs.map(|pair| &pair[..pair.len().min(MAX_TARGET)]);
+        cut.collect::<Vec<_>>().join("&")
+    }
+
+    /// The encoded form, with the application's token. It is wiped once it was sent.
+    pub(super) fn form(&self, token: &str) -> Bytes {
+        // It never grows, which would leave a part of the token behind.
+        let longest = self.form.len() + TOKEN_PAIR + 3 * token.len();
+        let mut form = String::with_capacity(longest);
+        form.push_str(&self.form);
+        let form = Serializer::new(form).append_pair("token", token).finish();
+        Bytes::from_owner(Zeroizing::new(form.into_bytes()))
     }
 }
 
@@ -331,10 +359,8 @@ mod tests {
     use super::*;
 
     /// What a server reads of a form.
-    fn decoded(form: &str) -> Vec<(String, String)> {
-        form_urlencoded::parse(form.as_bytes())
-            .into_owned()
-            .collect()
+    fn decoded(form: &[u8]) -> Vec<(String, String)> {
+        form_urlencoded::parse(form).into_owned().collect()
     }
 
     proptest! {

@@ -35,6 +35,11 @@ pub trait FromReply: Sized + Send + 'static {
     ///
     /// If the reply lacks something that the operation promises.
     fn from_reply(reply: &Reply) -> Result<Self, &'static str>;
+
+    /// The id of what the operation made or sent, for the log.
+    fn id(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The reply of an operation that promises nothing more than a yes.
@@ -177,6 +182,10 @@ impl FromReply for UserToken {
             token: secret(&user["token"]).ok_or("the reply lacks user.token")?,
         })
     }
+
+    fn id(&self) -> Option<u64> {
+        Some(self.uid)
+    }
 }
 
 impl FromReply for Users {
@@ -209,6 +218,10 @@ impl FromReply for Group {
         Ok(Self {
             gid: id(&reply.get("group")["gid"]).ok_or("the reply lacks group.gid")?,
         })
+    }
+
+    fn id(&self) -> Option<u64> {
+        Some(self.gid)
     }
 }
 
@@ -245,6 +258,10 @@ impl FromReply for Sent {
         Ok(Self {
             mid: id(reply.get("mid")),
         })
+    }
+
+    fn id(&self) -> Option<u64> {
+        self.mid
     }
 }
 

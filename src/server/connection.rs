@@ -9,13 +9,16 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    io::{self, AsyncRead, AsyncReadExt as _},
+    io::{self, AsyncRead, AsyncReadExt as _, AsyncWrite},
     net::TcpStream,
     sync::watch,
     time::{sleep, timeout},
 };
+use tokio_util::either::Either;
+use tower_http::add_extension::AddExtension;
 
-use super::Limits;
+use super::{Limits, tls::Tls};
+use crate::access::Peer;
 
 /// What an HTTP/2 client says first, RFC 9113, section 3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -40,6 +43,7 @@ const MAX_FAULTY_STREAMS: usize = 1024;
 /// A connection that was accepted.
 pub(super) struct Connection {
     stream: TcpStream,
+    tls: Option<Tls>,
     limits: Limits,
     /// Changes once the server stops.
     stopping: watch::Receiver<()>,
@@ -62,9 +66,15 @@ struct Calls(watch::Sender<usize>);
 struct Call(watch::Sender<usize>);
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, limits: Limits, stopping: watch::Receiver<()>) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        tls: Option<Tls>,
+        limits: Limits,
+        stopping: watch::Receiver<()>,
+    ) -> Self {
         Self {
             stream,
+            tls,
             limits,
             stopping,
         }
@@ -74,28 +84,28 @@ impl Connection {
     /// the server does.
     pub(super) async fn serve(self, router: Router) {
         let Self {
-            mut stream,
+            stream,
+            tls,
             limits,
             mut stopping,
         } = self;
         let old = sleep(jittered(limits.max_connection_age, fastrand::f64()));
 
-        tokio::select! {
+        let handshake = timeout(limits.handshake_timeout, begin(stream, tls));
+        let (stream, peer) = tokio::select! {
             biased;
-            handshake = timeout(limits.handshake_timeout, read_preface(&mut stream)) => {
-                if let Err(error) = handshake.unwrap_or_else(|elapsed| Err(elapsed.into())) {
-                    return tracing::debug!(%error, "a connection began badly");
-                }
-            }
+            begun = handshake => match begun.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+                Ok(begun) => begun,
+                Err(error) => return tracing::debug!(%error, "a connection began badly"),
+            },
             // No call can be in flight.
             _ = stopping.changed() => return,
-        }
+        };
 
-        let (reader, writer) = stream.into_split();
-        let stream = TokioIo::new(io::join(PREFACE.chain(reader), writer));
         let calls = Calls(watch::Sender::new(0));
-        let connection = http2(&limits, calls.clone())
-            .serve_connection(stream, TowerToHyperService::new(router));
+        let service = TowerToHyperService::new(AddExtension::new(router, peer));
+        let connection =
+            http2(&limits, calls.clone()).serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
 
         let end = tokio::select! {
@@ -164,6 +174,24 @@ fn http2(limits: &Limits, calls: Calls) -> http2::Builder<Calls> {
     http2
 }
 
+/// The beginning of a connection: TLS, if there is to be any, and the preface, which is
+/// there to be read again.
+async fn begin(
+    stream: TcpStream,
+    tls: Option<Tls>,
+) -> io::Result<(impl AsyncRead + AsyncWrite, Peer)> {
+    let (mut stream, peer) = match tls {
+        None => (Either::Left(stream), Peer::default()),
+        Some(tls) => {
+            let (stream, peer) = tls.accept(stream).await?;
+            (Either::Right(stream), peer)
+        }
+    };
+    read_preface(&mut stream).await?;
+    let (reader, writer) = io::split(stream);
+    Ok((io::join(PREFACE.chain(reader), writer), peer))
+}
+
 /// Reads the preface, and nothing after it. What differs from it is an error at
 /// once: a peer that speaks something else need not wait.
 async fn read_preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
@@ -176,7 +204,7 @@ async fn read_preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
         }
         length += read;
         if buffer[..length] != PREFACE[..length] {
-            let text = "the peer does not speak HTTP/2 without TLS";
+            let text = "the peer does not speak HTTP/2";
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
     }

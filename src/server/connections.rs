@@ -9,12 +9,14 @@ use super::{
     Limits,
     accept::{Acceptor, Seldom},
     connection::Connection,
+    tls::Tls,
 };
 
 /// Serves every connection until `shutdown` completes, then lets the calls in
 /// flight finish, within `grace`.
 pub(super) async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
@@ -34,7 +36,8 @@ pub(super) async fn serve(
             Some(_) = connections.join_next() => {}
             stream = acceptor.accept() => {
                 if connections.len() < limits.max_connections {
-                    let connection = Connection::new(stream, limits, stopping.clone());
+                    let connection =
+                        Connection::new(stream, tls.clone(), limits, stopping.clone());
                     connections.spawn(connection.serve(router.clone()));
                 } else if warned.passes() {
                     // The stream is dropped, and so closed: the client learns at once

@@ -32,7 +32,8 @@ const NAMES: [&str; 4] = [
     MessageServiceServer::<()>::NAME,
 ];
 
-/// The service.
+/// The service. Clones say the same.
+#[derive(Clone)]
 pub(super) struct HealthService(watch::Receiver<ServingStatus>);
 
 /// Tells the service what to say. Watches end when it is dropped.

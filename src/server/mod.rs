@@ -4,33 +4,46 @@
 //! - `connections`: all connections, taking them on and letting them go
 //! - `accept`: accepting them, whatever the system says
 //! - `connection`: the life of one connection
+//! - [`tls`]: TLS, and the certificates of clients
+//! - `admission`: who may call what
 //! - `deadline`: by when a call must be answered
 //! - `health`: the health service
 //! - `statuses`: makes every status complete, whoever made it
 
 mod accept;
+mod admission;
 mod connection;
 mod connections;
 mod deadline;
 mod health;
 mod statuses;
+pub mod tls;
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use axum::middleware::{from_fn, from_fn_with_state};
-use tokio::{net::TcpListener, time::sleep};
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+};
+use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::proto;
+use crate::{access::Access, proto};
 pub use deadline::Deadlines;
+use tls::Tls;
 
 /// How to serve.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Address to listen on; port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// Address to serve health on besides, without TLS: the probes of Kubernetes speak
+    /// none.
+    pub health_listen: Option<SocketAddr>,
+    /// TLS on the gRPC port. Without it, whoever is on the way can listen in.
+    pub tls: Option<Tls>,
     /// By when calls must be answered.
     pub deadlines: Deadlines,
     /// What peers may ask of the server.
@@ -56,7 +69,8 @@ pub struct Limits {
     /// with the HTTP status 431 before anything here sees it, so without a gRPC status,
     /// and ends the connection at four times the limit.
     pub max_header_bytes: u32,
-    /// By when after its accept a connection must have sent its HTTP/2 preface.
+    /// By when after its accept a connection must have sent its HTTP/2 preface, TLS
+    /// included.
     pub handshake_timeout: Duration,
     /// After how long without a word a peer is asked by a ping whether it is there.
     pub keepalive_time: Duration,
@@ -73,62 +87,106 @@ pub struct Limits {
     pub max_connection_age_grace: Duration,
 }
 
-/// A server that has its port, but does not serve yet.
+/// A server that has its ports, but does not serve yet.
 pub struct Server {
     config: Config,
-    listener: TcpListener,
+    grpc: TcpListener,
     local_addr: SocketAddr,
+    /// For health alone, without TLS.
+    health: Option<TcpListener>,
 }
 
 impl Server {
-    /// Takes the port.
+    /// Takes the port, and the one for health if there is to be one.
     ///
     /// # Errors
     ///
-    /// If the address cannot be listened on.
-    pub async fn bind(config: Config) -> io::Result<Self> {
-        let listener = TcpListener::bind(config.listen).await?;
-        let local_addr = listener.local_addr()?;
+    /// If an address cannot be listened on, with the name of its setting.
+    pub async fn bind(config: Config) -> Result<Self, (&'static str, io::Error)> {
+        let grpc = TcpListener::bind(config.listen)
+            .await
+            .map_err(|error| ("listen", error))?;
+        let local_addr = grpc.local_addr().map_err(|error| ("listen", error))?;
+        let health = match config.health_listen {
+            None => None,
+            Some(address) => Some(
+                TcpListener::bind(address)
+                    .await
+                    .map_err(|error| ("health-listen", error))?,
+            ),
+        };
         Ok(Self {
             config,
-            listener,
+            grpc,
             local_addr,
+            health,
         })
     }
 
-    /// The address that the server listens on.
+    /// The address that it serves gRPC on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Serves `services` until `shutdown` completes, and then winds down: health says
-    /// so at once, the lame-duck time leaves those who watch it the time to go
-    /// elsewhere, and calls in flight finish within their grace period.
-    pub async fn serve(self, services: Routes, shutdown: impl Future<Output = ()>) {
+    /// The address that it serves health on besides, if there is one.
+    #[must_use]
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.health.as_ref()?.local_addr().ok()
+    }
+
+    /// Serves `services`, to whom `access` lets in, until `shutdown` completes, and then
+    /// winds down: health says so at once, the lame-duck time leaves those who watch it
+    /// the time to go elsewhere, and calls in flight finish within their grace period.
+    pub async fn serve(self, services: Routes, access: Access, shutdown: impl Future<Output = ()>) {
+        let Self {
+            config,
+            grpc,
+            health: probes,
+            ..
+        } = self;
         let (health, reporter) = health::service();
+        let for_probes =
+            with_statuses(Routes::new(HealthServer::new(health.clone())).into_axum_router());
         let router = add_common_services(services, health)
             .into_axum_router()
             // From the inside out: what is added last sees a call first.
-            .layer(from_fn_with_state(self.config.deadlines, deadline::layer))
-            .layer(CatchPanicLayer::custom(statuses::of_panic))
-            .layer(from_fn(statuses::layer));
+            .layer(from_fn_with_state(config.deadlines, deadline::layer))
+            .layer(from_fn_with_state(access, admission::layer));
+        let router = with_statuses(router);
 
         reporter.serving();
+        let (stop, stopping) = watch::channel(());
         let shutdown = async move {
             shutdown.await;
             reporter.stopping();
-            sleep(self.config.lame_duck).await;
+            sleep(config.lame_duck).await;
             // The watches of health end here, so that none holds up the end.
-            drop(reporter);
+            drop((reporter, stop));
         };
-        let Config {
-            limits,
-            shutdown_grace,
-            ..
-        } = self.config;
-        connections::serve(self.listener, router, limits, shutdown, shutdown_grace).await;
+        let stopped = || {
+            let mut stopping = stopping.clone();
+            async move {
+                // It ends with its sender.
+                let _ = stopping.changed().await;
+            }
+        };
+        let (limits, grace) = (config.limits, config.shutdown_grace);
+        let calls = connections::serve(grpc, config.tls, router, limits, stopped(), grace);
+        let probes = async {
+            if let Some(listener) = probes {
+                connections::serve(listener, None, for_probes, limits, stopped(), grace).await;
+            }
+        };
+        tokio::join!(shutdown, calls, probes);
     }
+}
+
+/// Whatever happens behind it, every answer has a complete status.
+fn with_statuses(router: Router) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(statuses::of_panic))
+        .layer(from_fn(statuses::layer))
 }
 
 /// Adds health, and both versions of reflection: many tools know only the older.

@@ -2,7 +2,7 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Backend, once::Once, open, validation::Rules};
+use super::{once::Once, open, validation::Rules};
 use crate::{
     mesibo::{
         operation::{GroupOptions, Operation, Permissions, op},
@@ -14,20 +14,21 @@ use crate::{
         GroupMember, ListGroupMembersRequest, ListGroupMembersResponse, MemberPermissions,
         edit_group_members_request::Action, group_service_server::GroupService,
     },
+    status::ErrorCodes,
 };
 
 /// The implementation of `GroupService`.
 pub struct Groups {
-    backend: Backend,
+    codes: ErrorCodes,
     created: Once<CreateGroupResponse>,
 }
 
 impl Groups {
-    /// A service in front of `backend`.
+    /// A service. What Mesibo's error codes mean is for `codes` to say.
     #[must_use]
-    pub fn new(backend: Backend) -> Self {
+    pub fn new(codes: ErrorCodes) -> Self {
         Self {
-            backend,
+            codes,
             created: Once::new(),
         }
     }
@@ -39,7 +40,7 @@ impl GroupService for Groups {
         &self,
         request: Request<CreateGroupRequest>,
     ) -> Result<Response<CreateGroupResponse>, Status> {
-        let (deadline, request) = open(request);
+        let (call, request) = open(&self.codes, request);
         let mut rules = Rules::new(op::GROUP_ADD);
         let expiry_seconds = rules.seconds("expiry", request.expiry);
         let expiryext_seconds = rules.seconds("expiry_extension", request.expiry_extension);
@@ -56,8 +57,8 @@ impl GroupService for Groups {
         };
         let operation = Operation::group_add(&options, &request.members);
         self.created
-            .call(request_id, &self.backend, operation, deadline, |group| {
-                CreateGroupResponse { gid: group.gid }
+            .call(request_id, call, operation, |group| CreateGroupResponse {
+                gid: group.gid,
             })
             .await
     }
@@ -66,7 +67,7 @@ impl GroupService for Groups {
         &self,
         request: Request<EditGroupRequest>,
     ) -> Result<Response<EditGroupResponse>, Status> {
-        let (deadline, request) = open(request);
+        let (call, request) = open(&self.codes, request);
         let mut rules = Rules::new(op::GROUP_SET);
         rules.id("gid", request.gid);
         let expiry_seconds = rules.seconds("expiry", request.expiry);
@@ -88,7 +89,7 @@ impl GroupService for Groups {
             active: request.active,
         };
         let operation = Operation::group_set(request.gid, &options);
-        let group = self.backend.call(operation, deadline).await?;
+        let group = call.call(operation).await?;
         Ok(Response::new(EditGroupResponse { gid: group.gid }))
     }
 
@@ -96,13 +97,13 @@ impl GroupService for Groups {
         &self,
         request: Request<DeleteGroupRequest>,
     ) -> Result<Response<DeleteGroupResponse>, Status> {
-        let (deadline, request) = open(request);
+        let (call, request) = open(&self.codes, request);
         let mut rules = Rules::new(op::GROUP_DEL);
         rules.id("gid", request.gid);
         rules.check()?;
 
         let operation = Operation::group_del(request.gid);
-        self.backend.call(operation, deadline).await?;
+        call.call(operation).await?;
         Ok(Response::new(DeleteGroupResponse {}))
     }
 
@@ -110,7 +111,7 @@ impl GroupService for Groups {
         &self,
         request: Request<EditGroupMembersRequest>,
     ) -> Result<Response<EditGroupMembersResponse>, Status> {
-        let (deadline, request) = open(request);
+        let (call, request) = open(&self.codes, request);
         // A number that the contract does not know is no action either.
         let action = Action::try_from(request.action).unwrap_or(Action::Unspecified);
         let mut rules = Rules::new(op::GROUP_EDIT_MEMBERS);
@@ -139,7 +140,7 @@ impl GroupService for Groups {
             let permissions = request.permissions.unwrap_or_default().into();
             Operation::group_add_members(request.gid, &request.members, &permissions)
         };
-        self.backend.call(operation, deadline).await?;
+        call.call(operation).await?;
         Ok(Response::new(EditGroupMembersResponse {}))
     }
 
@@ -147,14 +148,14 @@ impl GroupService for Groups {
         &self,
         request: Request<ListGroupMembersRequest>,
     ) -> Result<Response<ListGroupMembersResponse>, Status> {
-        let (deadline, request) = open(request);
+        let (call, request) = open(&self.codes, request);
         let mut rules = Rules::new(op::GROUP_GET_MEMBERS);
         rules.id("gid", request.gid);
         rules.count(request.count);
         rules.check()?;
 
         let operation = Operation::group_get_members(request.gid, request.count);
-        let reply::Members(members) = self.backend.call(operation, deadline).await?;
+        let reply::Members(members) = call.call(operation).await?;
         Ok(Response::new(ListGroupMembersResponse {
             members: members.into_iter().map(GroupMember::from).collect(),
         }))

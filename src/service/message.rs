@@ -2,27 +2,28 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{Backend, once::Once, open, validation::Rules};
+use super::{once::Once, open, validation::Rules};
 use crate::{
     mesibo::operation::{self, Message, Operation, op},
     proto::{
         SendMessageRequest, SendMessageResponse, message_service_server::MessageService,
         send_message_request::Recipient,
     },
+    status::ErrorCodes,
 };
 
 /// The implementation of `MessageService`.
 pub struct Messages {
-    backend: Backend,
+    codes: ErrorCodes,
     sent: Once<SendMessageResponse>,
 }
 
 impl Messages {
-    /// A service in front of `backend`.
+    /// A service. What Mesibo's error codes mean is for `codes` to say.
     #[must_use]
-    pub fn new(backend: Backend) -> Self {
+    pub fn new(codes: ErrorCodes) -> Self {
         Self {
-            backend,
+            codes,
             sent: Once::new(),
         }
     }
@@ -34,7 +35,7 @@ impl MessageService for Messages {
         &self,
         request: Request<SendMessageRequest>,
     ) -> Result<Response<SendMessageResponse>, Status> {
-        let (deadline, request) = open(request);
+        let (call, request) = open(&self.codes, request);
         let mut rules = Rules::new(op::MESSAGE);
         rules.address("from_address", &request.from_address);
         let recipient = match &request.recipient {
@@ -56,6 +57,7 @@ impl MessageService for Messages {
         rules.message(&request.message);
         let request_id = rules.request_id(request.request_id.as_deref());
         rules.check()?;
+        call.may_send_from(&request.from_address)?;
 
         let operation = Operation::message(&Message {
             from: &request.from_address,
@@ -65,10 +67,8 @@ impl MessageService for Messages {
             msg: &request.message,
         });
         self.sent
-            .call(request_id, &self.backend, operation, deadline, |sent| {
-                SendMessageResponse {
-                    message_id: sent.mid,
-                }
+            .call(request_id, call, operation, |sent| SendMessageResponse {
+                message_id: sent.mid,
             })
             .await
     }

@@ -2,28 +2,32 @@
 //! answers.
 //!
 //! - [`user`], [`group`], [`message`]: one function an RPC
+//! - `audit`: a line for every call that changes something
 //! - `once`: answers that are given again for the same `request_id`
 //! - `validation`: the rules that a request must meet
 
+mod audit;
 pub mod group;
 pub mod message;
 mod once;
 pub mod user;
 mod validation;
 
-use std::error::Error as _;
+use std::{error::Error as _, sync::Arc};
 
 use tokio::time::Instant;
 use tonic::{Request, Status, service::Routes};
 
 use crate::{
-    mesibo::{self, Client, Failure, Operation, error::chain, reply::FromReply},
+    access::{Admitted, Denial},
+    mesibo::{self, Failure, Idempotency, Operation, error::chain, reply::FromReply},
     proto::{
         group_service_server::GroupServiceServer, message_service_server::MessageServiceServer,
         user_service_server::UserServiceServer,
     },
     status::{self, ErrorCodes},
 };
+use audit::Audit;
 pub use user::TokenDeletion;
 
 /// By when a call must be answered. The server puts it among the extensions of
@@ -31,57 +35,97 @@ pub use user::TokenDeletion;
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(pub Instant);
 
-/// What all services share: the way to Mesibo, and back to the caller.
+/// One call, as the layers before the services have found it: who calls, for which app,
+/// and by when it must be answered. The way to Mesibo, and back to the caller.
 #[derive(Clone)]
-pub struct Backend {
-    client: Client,
+struct Call {
+    admitted: Admitted,
+    deadline: Instant,
     codes: ErrorCodes,
 }
 
-impl Backend {
-    /// A backend behind a client, whose error codes are mapped as `codes` say.
-    #[must_use]
-    pub fn new(client: Client, codes: ErrorCodes) -> Self {
-        Self { client, codes }
-    }
-
-    async fn call<R: FromReply>(
-        &self,
-        operation: Operation<R>,
-        Deadline(deadline): Deadline,
-    ) -> Result<R, Status> {
-        let result = self.client.call(operation, deadline).await;
+impl Call {
+    /// Calls an operation.
+    async fn call<R: FromReply>(&self, operation: Operation<R>) -> Result<R, Status> {
+        if operation.idempotency() != Idempotency::Safe {
+            return self.write(operation, |_| ()).await;
+        }
+        let client = &self.admitted.app.client;
+        let result = client.call(operation, self.deadline).await;
         result.map_err(|error| self.status(&error))
     }
 
-    /// Calls an operation that changes something, and tells `learn` what became of it.
+    /// Calls an operation that changes something, and tells the audit and `learn` what
+    /// became of it.
     async fn write<R: FromReply>(
         &self,
         operation: Operation<R>,
-        Deadline(deadline): Deadline,
         learn: impl FnOnce(&Result<R, mesibo::Error>) + Send + 'static,
     ) -> Result<R, Status> {
-        let result = self.client.write(operation, deadline, learn).await;
+        let audit = Audit::new(&self.admitted, operation.target());
+        let learn = |result: &Result<R, mesibo::Error>| {
+            audit.settle(result);
+            learn(result);
+        };
+        let client = &self.admitted.app.client;
+        let result = client.write(operation, self.deadline, learn).await;
         result.map_err(|error| self.status(&error))
     }
 
+    /// Whether its caller may send messages from an address.
+    fn may_send_from(&self, address: &str) -> Result<(), Status> {
+        let caller = &self.admitted.caller;
+        if caller.may_send_from(address) {
+            return Ok(());
+        }
+        let caller = Arc::clone(&caller.name);
+        Err(status::denied(&Denial::FromAddress { caller }))
+    }
+
+    /// Whether its caller may make and delete user tokens for an `app_id`, or for all.
+    fn may_grant(&self, app_id: Option<&str>) -> Result<(), Status> {
+        let caller = &self.admitted.caller;
+        if caller.may_grant(app_id) {
+            return Ok(());
+        }
+        let caller = Arc::clone(&caller.name);
+        Err(status::denied(&Denial::AppId { caller }))
+    }
+
+    /// The status of a call to Mesibo that failed. The log has what it does not tell.
     fn status(&self, error: &mesibo::Error) -> Status {
-        log(error);
+        self.log(error);
         status::from_error(error, &self.codes)
+    }
+
+    fn log(&self, error: &mesibo::Error) {
+        let Admitted { caller, app, .. } = &self.admitted;
+        let (caller, app) = (&*caller.name, &*app.name);
+        let cause = error.source().map(chain).unwrap_or_default();
+        match error.failure() {
+            // Mesibo works, and the caller is told.
+            Failure::Refused { .. } => {
+                tracing::info!(caller, app, %error, "Mesibo refused a call");
+            }
+            Failure::Malformed { excerpt, .. } => {
+                tracing::warn!(caller, app, %error, cause, excerpt, "Mesibo's reply cannot be read");
+            }
+            _ => tracing::warn!(caller, app, %error, cause, "a call to Mesibo failed"),
+        }
     }
 }
 
 /// The services of the contract, none of which takes a request message above
-/// `max_request_bytes`.
+/// `max_request_bytes`. What Mesibo's error codes mean is for `codes` to say.
 #[must_use]
 pub fn routes(
-    backend: &Backend,
+    codes: &ErrorCodes,
     token_deletion: TokenDeletion,
     max_request_bytes: usize,
 ) -> Routes {
-    let users = user::Users::new(backend.clone(), token_deletion);
-    let groups = group::Groups::new(backend.clone());
-    let messages = message::Messages::new(backend.clone());
+    let users = user::Users::new(codes.clone(), token_deletion);
+    let groups = group::Groups::new(codes.clone());
+    let messages = message::Messages::new(codes.clone());
     Routes::new(UserServiceServer::new(users).max_decoding_message_size(max_request_bytes))
         .add_service(GroupServiceServer::new(groups).max_decoding_message_size(max_request_bytes))
         .add_service(
@@ -89,24 +133,16 @@ pub fn routes(
         )
 }
 
-/// Takes the message out of a request, with the call's deadline.
-fn open<T>(request: Request<T>) -> (Deadline, T) {
-    let deadline = *request
-        .extensions()
-        .get()
-        .expect("the server gives every request a deadline");
-    (deadline, request.into_inner())
-}
-
-/// Logs a failure, once, with what its status does not tell.
-fn log(error: &mesibo::Error) {
-    let cause = error.source().map(chain).unwrap_or_default();
-    match error.failure() {
-        // Mesibo works, and the caller is told.
-        Failure::Refused { .. } => tracing::info!(%error, "Mesibo refused a call"),
-        Failure::Malformed { excerpt, .. } => {
-            tracing::warn!(%error, cause, excerpt, "Mesibo's reply cannot be read");
-        }
-        _ => tracing::warn!(%error, cause, "a call to Mesibo failed"),
-    }
+/// Takes the message out of a request, with its call.
+fn open<T>(codes: &ErrorCodes, request: Request<T>) -> (Call, T) {
+    let (_, mut extensions, message) = request.into_parts();
+    let admitted = extensions.remove();
+    let deadline = extensions.remove();
+    let Deadline(deadline) = deadline.expect("the server gives every call a deadline");
+    let call = Call {
+        admitted: admitted.expect("the server admits every call of the contract"),
+        deadline,
+        codes: codes.clone(),
+    };
+    (call, message)
 }

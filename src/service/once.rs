@@ -13,13 +13,13 @@ use std::{
 use moka::{policy::EvictionPolicy, sync::Cache};
 use ring::digest::{SHA256, digest};
 use tokio::{sync::watch, time::timeout_at};
-use tonic::{Code, Response, Status, metadata::MetadataValue};
+use tonic::{Response, Status, metadata::MetadataValue};
 use uuid::Uuid;
 
-use super::{Backend, Deadline};
+use super::Call;
 use crate::{
     mesibo::{Error, Failure, Operation, reply::FromReply},
-    status::{self, Reason},
+    status,
 };
 
 /// How long an answer is remembered.
@@ -32,18 +32,27 @@ const CAPACITY: u64 = 100_000;
 /// The header that marks an answer as one that was given before.
 const REPLAYED: &str = "request-replayed";
 
-/// The answers of one RPC, by the ids of its requests.
+/// The answers of one RPC, by the ids of its requests. An id belongs to its caller and
+/// its app: another's may be the same.
 pub(super) struct Once<T>(Arc<Memory<T>>);
 
 struct Memory<T> {
     /// Calls in flight are never forgotten, however many there are.
-    under_way: Mutex<HashMap<Uuid, UnderWay<T>>>,
-    done: Cache<Uuid, Done<T>>,
+    under_way: Mutex<HashMap<Key, UnderWay<T>>>,
+    done: Cache<Key, Done<T>>,
 }
 
 struct UnderWay<T> {
     request: Fingerprint,
     answer: watch::Receiver<Option<Answer<T>>>,
+}
+
+/// Whose id it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    id: Uuid,
+    caller: Arc<str>,
+    app: Arc<str>,
 }
 
 #[derive(Clone)]
@@ -59,15 +68,16 @@ type Answer<T> = Result<T, Status>;
 type Fingerprint = [u8; 32];
 
 /// Whose turn it is.
-enum Turn<T> {
+enum Turn<T: Clone + Send + Sync + 'static> {
     First(Ticket<T>),
     Again(watch::Receiver<Option<Answer<T>>>),
 }
 
 /// The right, and the duty, to answer for an id.
-struct Ticket<T> {
+struct Ticket<T: Clone + Send + Sync + 'static> {
     memory: Arc<Memory<T>>,
-    id: Uuid,
+    op: &'static str,
+    key: Key,
     request: Fingerprint,
     answer: watch::Sender<Option<Answer<T>>>,
     is_settled: bool,
@@ -89,19 +99,23 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
     pub(super) async fn call<R: FromReply>(
         &self,
         id: Option<Uuid>,
-        backend: &Backend,
+        call: Call,
         operation: Operation<R>,
-        deadline: Deadline,
         respond: fn(&R) -> T,
     ) -> Result<Response<T>, Status> {
         let Some(id) = id else {
-            let reply = backend.call(operation, deadline).await?;
+            let reply = call.call(operation).await?;
             return Ok(Response::new(respond(&reply)));
         };
+        let key = Key {
+            id,
+            caller: Arc::clone(&call.admitted.caller.name),
+            app: Arc::clone(&call.admitted.app.name),
+        };
         loop {
-            let mut answer = match self.turn(id, &operation)? {
+            let mut answer = match self.turn(&key, &operation)? {
                 Turn::First(ticket) => {
-                    let codes = backend.codes.clone();
+                    let codes = call.codes.clone();
                     let learn = move |result: &Result<R, Error>| match result {
                         Ok(reply) => ticket.remember(Ok(respond(reply))),
                         Err(error) => {
@@ -113,13 +127,12 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
                             }
                         }
                     };
-                    let reply = backend.write(operation, deadline, learn).await?;
+                    let reply = call.write(operation, learn).await?;
                     return Ok(Response::new(respond(&reply)));
                 }
                 Turn::Again(answer) => answer,
             };
-            let Deadline(until) = deadline;
-            match timeout_at(until, answer.wait_for(Option::is_some)).await {
+            match timeout_at(call.deadline, answer.wait_for(Option::is_some)).await {
                 Ok(Ok(answer)) => {
                     return replay(answer.clone().expect("it was waited for"));
                 }
@@ -127,25 +140,26 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
                 Ok(Err(_)) => {}
                 Err(_) => {
                     let error = Error::out_of_time(&operation, 0, true);
-                    return Err(status::from_error(&error, &backend.codes));
+                    return Err(status::from_error(&error, &call.codes));
                 }
             }
         }
     }
 
-    fn turn<R: FromReply>(&self, id: Uuid, operation: &Operation<R>) -> Result<Turn<T>, Status> {
+    fn turn<R: FromReply>(&self, key: &Key, operation: &Operation<R>) -> Result<Turn<T>, Status> {
         let request = fingerprint(operation);
         let mut under_way = self.0.under_way();
-        let (first, answer) = if let Some(running) = under_way.get(&id) {
+        let (first, answer) = if let Some(running) = under_way.get(key) {
             (running.request, running.answer.clone())
-        } else if let Some(done) = self.0.done.get(&id) {
+        } else if let Some(done) = self.0.done.get(key) {
             (done.request, watch::channel(Some(done.answer)).1)
         } else {
             let (sender, answer) = watch::channel(None);
-            under_way.insert(id, UnderWay { request, answer });
+            under_way.insert(key.clone(), UnderWay { request, answer });
             return Ok(Turn::First(Ticket {
                 memory: Arc::clone(&self.0),
-                id,
+                op: operation.name(),
+                key: key.clone(),
                 request,
                 answer: sender,
                 is_settled: false,
@@ -160,7 +174,7 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
 }
 
 impl<T> Memory<T> {
-    fn under_way(&self) -> MutexGuard<'_, HashMap<Uuid, UnderWay<T>>> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Key, UnderWay<T>>> {
         self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -169,20 +183,25 @@ impl<T> Memory<T> {
 
 impl<T: Clone + Send + Sync + 'static> Ticket<T> {
     /// The answer holds for every repeat.
-    fn remember(self, answer: Answer<T>) {
+    fn remember(mut self, answer: Answer<T>) {
+        self.keep(answer);
+    }
+
+    /// The answer holds for those who wait for it now.
+    fn forget(mut self, answer: Answer<T>) {
+        self.settle();
+        self.answer.send_replace(Some(answer));
+    }
+
+    fn keep(&mut self, answer: Answer<T>) {
         // Before it is no longer under way, so that it always is one of the two.
         self.memory.done.insert(
-            self.id,
+            self.key.clone(),
             Done {
                 request: self.request,
                 answer: answer.clone(),
             },
         );
-        self.forget(answer);
-    }
-
-    /// The answer holds for those who wait for it now.
-    fn forget(mut self, answer: Answer<T>) {
         self.settle();
         self.answer.send_replace(Some(answer));
     }
@@ -194,20 +213,16 @@ impl<T: Clone + Send + Sync + 'static> Ticket<T> {
 
     fn settle(&mut self) {
         self.is_settled = true;
-        self.memory.under_way().remove(&self.id);
+        self.memory.under_way().remove(&self.key);
     }
 }
 
-impl<T> Drop for Ticket<T> {
+impl<T: Clone + Send + Sync + 'static> Drop for Ticket<T> {
     fn drop(&mut self) {
         // Only a defect leaves a ticket unanswered, and nobody knows what was sent by
-        // then. So the id stays taken, by one that is under way no more.
+        // then: this holds for every repeat.
         if !self.is_settled {
-            self.answer.send_replace(Some(Err(status::refuse(
-                Code::Internal,
-                Reason::InternalPanic,
-                "the facade has a defect; its log has more",
-            ))));
+            self.keep(Err(status::defect(self.op)));
         }
     }
 }
@@ -234,6 +249,8 @@ fn replay<T>(answer: Answer<T>) -> Result<Response<T>, Status> {
 
 #[cfg(test)]
 mod tests {
+    use tonic::Code;
+
     use super::*;
     use crate::mesibo::operation::GroupOptions;
 
@@ -245,15 +262,23 @@ mod tests {
         Operation::group_add(&options, &[])
     }
 
+    fn key(id: u128) -> Key {
+        Key {
+            id: Uuid::from_u128(id),
+            caller: "orders".into(),
+            app: "shop".into(),
+        }
+    }
+
     fn first(once: &Once<u64>, id: u128) -> Ticket<u64> {
-        match once.turn(Uuid::from_u128(id), &operation("team")) {
+        match once.turn(&key(id), &operation("team")) {
             Ok(Turn::First(ticket)) => ticket,
             _ => panic!("{id} was there before"),
         }
     }
 
     fn again(once: &Once<u64>, id: u128) -> Option<Answer<u64>> {
-        match once.turn(Uuid::from_u128(id), &operation("team")) {
+        match once.turn(&key(id), &operation("team")) {
             Ok(Turn::Again(answer)) => answer.borrow().clone(),
             _ => None,
         }
@@ -276,11 +301,7 @@ mod tests {
     fn another_request_with_the_same_id_is_refused_whether_the_first_is_done_or_not() {
         let once = Once::new();
         let ticket = first(&once, 1);
-        let other = || {
-            once.turn(Uuid::from_u128(1), &operation("crew"))
-                .err()
-                .unwrap()
-        };
+        let other = || once.turn(&key(1), &operation("crew")).err().unwrap();
         assert_eq!(other().code(), Code::InvalidArgument);
         ticket.remember(Ok(7));
         assert_eq!(other().code(), Code::InvalidArgument);
@@ -291,6 +312,27 @@ mod tests {
         let once = Once::new();
         drop(first(&once, 1));
         assert_eq!(again(&once, 1).unwrap().unwrap_err().code(), Code::Internal);
+        assert!(once.0.under_way().is_empty());
+    }
+
+    #[test]
+    fn an_id_belongs_to_its_caller_and_its_app() {
+        let once = Once::new();
+        let mine = first(&once, 1);
+        for other in [
+            Key {
+                caller: "billing".into(),
+                ..key(1)
+            },
+            Key {
+                app: "support".into(),
+                ..key(1)
+            },
+        ] {
+            let turn = once.turn(&other, &operation("crew"));
+            assert!(matches!(turn, Ok(Turn::First(_))));
+        }
+        mine.remember(Ok(7));
     }
 
     #[test]
@@ -304,7 +346,7 @@ mod tests {
         assert!(once.0.done.entry_count() <= CAPACITY);
         assert_eq!(once.0.under_way().len(), 1);
         assert!(again(&once, 150_000).is_some());
-        let asked_again = once.turn(Uuid::from_u128(0), &operation("team"));
+        let asked_again = once.turn(&key(0), &operation("team"));
         assert!(matches!(asked_again, Ok(Turn::Again(_))));
         under_way.remember(Ok(8));
     }

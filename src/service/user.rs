@@ -4,7 +4,7 @@ use prost_types::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::{Request, Response, Status};
 
-use super::{Backend, open, validation::Rules};
+use super::{open, validation::Rules};
 use crate::{
     mesibo::{
         operation::{Operation, UserAdd, op},
@@ -16,6 +16,7 @@ use crate::{
         ListUsersRequest, ListUsersResponse, RegenerateUserTokenRequest,
         RegenerateUserTokenResponse, User, user_service_server::UserService,
     },
+    status::ErrorCodes,
 };
 
 /// What is sent to delete a user's token.
@@ -30,16 +31,16 @@ pub enum TokenDeletion {
 
 /// The implementation of `UserService`.
 pub struct Users {
-    backend: Backend,
+    codes: ErrorCodes,
     token_deletion: TokenDeletion,
 }
 
 impl Users {
-    /// A service in front of `backend`.
+    /// A service. What Mesibo's error codes mean is for `codes` to say.
     #[must_use]
-    pub fn new(backend: Backend, token_deletion: TokenDeletion) -> Self {
+    pub fn new(codes: ErrorCodes, token_deletion: TokenDeletion) -> Self {
         Self {
-            backend,
+            codes,
             token_deletion,
         }
     }
@@ -51,12 +52,13 @@ impl UserService for Users {
         &self,
         request: Request<CreateUserRequest>,
     ) -> Result<Response<CreateUserResponse>, Status> {
-        let (deadline, request) = open(request);
+        let (call, request) = open(&self.codes, request);
         let mut rules = Rules::new(op::USER_ADD);
         rules.address("address", &request.address);
         rules.app_id("app_id", &request.app_id);
         let expiry_minutes = rules.minutes("token_expiry", request.token_expiry);
         rules.check()?;
+        call.may_grant(Some(&request.app_id))?;
 
         let operation = Operation::user_add(&UserAdd {
             addr: &request.address,
@@ -66,7 +68,7 @@ impl UserService for Users {
             groups: request.max_groups,
             name: request.name.as_deref(),
         });
-        let user = self.backend.call(operation, deadline).await?;
+        let user = call.call(operation).await?;
         Ok(Response::new(CreateUserResponse {
             uid: user.uid,
             access_token: expose(&user.token),
@@ -77,7 +79,7 @@ impl UserService for Users {
         &self,
         request: Request<EditUserRequest>,
     ) -> Result<Response<EditUserResponse>, Status> {
-        let (deadline, request) = open(request);
+        let (call, request) = open(&self.codes, request);
         let mut rules = Rules::new(op::USER_SET);
         rules.id("uid", request.uid);
         rules.at_least_one(&[
@@ -87,7 +89,7 @@ impl UserService for Users {
         rules.check()?;
 
         let operation = Operation::user_set(request.uid, request.flags, request.active);
-        self.backend.call(operation, deadline).await?;
+        call.call(operation).await?;
         Ok(Response::new(EditUserResponse {}))
     }
 
@@ -95,13 +97,13 @@ impl UserService for Users {
         &self,
         request: Request<DeleteUserRequest>,
     ) -> Result<Response<DeleteUserResponse>, Status> {
-        let (deadline, request) = open(request);
+        let (call, request) = open(&self.codes, request);
         let mut rules = Rules::new(op::USER_DEL);
         rules.id("uid", request.uid);
         rules.check()?;
 
         let operation = Operation::user_del(request.uid);
-        self.backend.call(operation, deadline).await?;
+        call.call(operation).await?;
         Ok(Response::new(DeleteUserResponse {}))
     }
 
@@ -109,7 +111,7 @@ impl UserService for Users {
         &self,
         request: Request<DeleteUserTokenRequest>,
     ) -> Result<Response<DeleteUserTokenResponse>, Status> {
-        let (deadline, request) = open(request);
+        let (call, request) = open(&self.codes, request);
         let mut rules = Rules::new(match self.token_deletion {
             TokenDeletion::UserToken => op::USER_TOKEN,
             TokenDeletion::UserDel => op::USER_DEL,
@@ -120,13 +122,19 @@ impl UserService for Users {
         }
         rules.check()?;
 
+        let app_id = request.app_id.as_deref();
         let operation = match self.token_deletion {
             TokenDeletion::UserToken => {
-                Operation::user_token_delete(request.uid, request.app_id.as_deref())
+                call.may_grant(app_id)?;
+                Operation::user_token_delete(request.uid, app_id)
             }
-            TokenDeletion::UserDel => Operation::user_del(request.uid),
+            TokenDeletion::UserDel => {
+                // It takes the tokens of every app along.
+                call.may_grant(None)?;
+                Operation::user_del(request.uid)
+            }
         };
-        self.backend.call(operation, deadline).await?;
+        call.call(operation).await?;
         Ok(Response::new(DeleteUserTokenResponse {}))
     }
 
@@ -134,14 +142,15 @@ impl UserService for Users {
         &self,
         request: Request<RegenerateUserTokenRequest>,
     ) -> Result<Response<RegenerateUserTokenResponse>, Status> {
-        let (deadline, request) = open(request);
+        let (call, request) = open(&self.codes, request);
         let mut rules = Rules::new(op::USER_TOKEN);
         rules.id("uid", request.uid);
         rules.app_id("app_id", &request.app_id);
         rules.check()?;
+        call.may_grant(Some(&request.app_id))?;
 
         let operation = Operation::user_token(request.uid, &request.app_id);
-        let user = self.backend.call(operation, deadline).await?;
+        let user = call.call(operation).await?;
         Ok(Response::new(RegenerateUserTokenResponse {
             uid: user.uid,
             access_token: expose(&user.token),
@@ -152,7 +161,7 @@ impl UserService for Users {
         &self,
         request: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
-        let (deadline, request) = open(request);
+        let (call, request) = open(&self.codes, request);
         let mut rules = Rules::new(op::USERS_GET);
         if let Some(pattern) = &request.address_pattern {
             rules.address("address_pattern", pattern);
@@ -161,7 +170,7 @@ impl UserService for Users {
         rules.check()?;
 
         let operation = Operation::users_get(request.address_pattern.as_deref(), request.count);
-        let reply::Users(users) = self.backend.call(operation, deadline).await?;
+        let reply::Users(users) = call.call(operation).await?;
         Ok(Response::new(ListUsersResponse {
             users: users.into_iter().map(User::from).collect(),
         }))

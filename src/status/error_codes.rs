@@ -1,19 +1,19 @@
 //! What Mesibo's error codes mean in terms of gRPC.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use tonic::Code;
 
 /// The gRPC codes of Mesibo's error codes: an operator's own first, then rules, for
 /// Mesibo has no official list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ErrorCodes(HashMap<String, Code>);
+pub struct ErrorCodes(Arc<HashMap<String, Code>>);
 
 impl ErrorCodes {
     /// Rules with these exceptions.
     #[must_use]
     pub fn new(exceptions: HashMap<String, Code>) -> Self {
-        Self(exceptions)
+        Self(Arc::new(exceptions))
     }
 
     /// The gRPC code of a Mesibo error code. The first rule that fits decides.

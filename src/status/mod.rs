@@ -6,14 +6,19 @@
 //! anything else that a peer made up, but for Mesibo's error code.
 
 mod error_codes;
+mod reason;
 
 use std::{collections::HashMap, time::Duration};
 
 use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
-use crate::mesibo::{Error, Failure, Idempotency};
+use crate::{
+    access::Denial,
+    mesibo::{Error, Failure, Idempotency},
+};
 pub use error_codes::ErrorCodes;
+pub use reason::Reason;
 
 /// `ErrorInfo.domain` of what the facade itself refused or could not do.
 pub const DOMAIN: &str = "mesibo-grpc";
@@ -29,68 +34,6 @@ const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// Headers are small: 8 KiB with most clients, base64 and all the rest included.
 const MAX_VIOLATION_BYTES: usize = 4_000;
-
-/// `ErrorInfo.reason` of what the facade itself refused or could not do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The request breaks rules of the contract; `BadRequest` has them all.
-    InvalidRequest,
-    /// The `request_id` was used for another request before.
-    RequestIdReused,
-    /// `grpc-timeout` is not of the form that gRPC prescribes.
-    InvalidTimeout,
-    /// There is no such RPC.
-    UnknownMethod,
-    /// The health service does not know the name that was asked for.
-    UnknownService,
-    /// The request is not what gRPC and the contract prescribe.
-    MalformedRequest,
-    /// The request message is larger than the facade takes.
-    MessageTooLarge,
-    /// Time ran out.
-    DeadlineExceeded,
-    /// No connection to Mesibo could be made; nothing was sent.
-    UpstreamUnreachable,
-    /// Mesibo gave the last attempts no answer; nothing was sent.
-    UpstreamDown,
-    /// Too many calls to Mesibo are in flight; nothing was sent.
-    Overloaded,
-    /// The connection to Mesibo was lost after the request was sent.
-    ConnectionLost,
-    /// An HTTP status other than success, without a reply; metadata `http_status`.
-    UpstreamHttpStatus,
-    /// An HTTP redirect, which is never followed; metadata `http_status`.
-    UnexpectedRedirect,
-    /// What Mesibo answered cannot be read, or lacks what the RPC promises.
-    MalformedReply,
-    /// A defect of the facade.
-    InternalPanic,
-}
-
-impl Reason {
-    /// The reason as callers read it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "INVALID_REQUEST",
-            Self::RequestIdReused => "REQUEST_ID_REUSED",
-            Self::InvalidTimeout => "INVALID_TIMEOUT",
-            Self::UnknownMethod => "UNKNOWN_METHOD",
-            Self::UnknownService => "UNKNOWN_SERVICE",
-            Self::MalformedRequest => "MALFORMED_REQUEST",
-            Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
-            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
-            Self::UpstreamUnreachable => "UPSTREAM_UNREACHABLE",
-            Self::UpstreamDown => "UPSTREAM_DOWN",
-            Self::Overloaded => "OVERLOADED",
-            Self::ConnectionLost => "CONNECTION_LOST",
-            Self::UpstreamHttpStatus => "UPSTREAM_HTTP_STATUS",
-            Self::UnexpectedRedirect => "UNEXPECTED_REDIRECT",
-            Self::MalformedReply => "MALFORMED_REPLY",
-            Self::InternalPanic => "INTERNAL_PANIC",
-        }
-    }
-}
 
 /// The status of a call to Mesibo that failed.
 #[must_use]
@@ -212,6 +155,71 @@ pub fn request_id_reused(op: &str) -> Status {
     )
     .with("op", op);
     draft.violations = vec![FieldViolation::new("request_id", allowed)];
+    draft.into_status()
+}
+
+/// The status of a call that is not allowed.
+#[must_use]
+pub fn denied(denial: &Denial) -> Status {
+    let of_caller = |reason, caller: &str, may_not: &str| {
+        let text = format!("the caller {caller} {may_not}; the facade's operator may allow it");
+        Draft::new(Code::PermissionDenied, reason, text).with("caller", caller)
+    };
+    let unauthenticated = |reason, text: &str| Draft::new(Code::Unauthenticated, reason, text);
+    match denial {
+        Denial::NoCredentials => unauthenticated(
+            Reason::NoCredentials,
+            "the call does not say who calls; send the metadata authorization: Bearer KEY, \
+             with a key that the facade's operator gives",
+        ),
+        Denial::WrongKey => unauthenticated(
+            Reason::InvalidKey,
+            "authorization must be Bearer and one valid key, which the facade's operator gives",
+        ),
+        Denial::UnknownCertificate => unauthenticated(
+            Reason::UnknownCertificate,
+            "the names in the client certificate must be those of one caller, which the \
+             facade's operator defines",
+        ),
+        Denial::Rpc { caller, rpc } => of_caller(
+            Reason::RpcNotAllowed,
+            caller,
+            &format!("may not call {rpc}"),
+        ),
+        Denial::App { caller } => of_caller(
+            Reason::AppNotAllowed,
+            caller,
+            "may not use this app, or there is none of this name",
+        ),
+        Denial::FromAddress { caller } => of_caller(
+            Reason::SenderNotAllowed,
+            caller,
+            "may not send messages from this address",
+        ),
+        Denial::AppId { caller } => of_caller(
+            Reason::AppIdNotAllowed,
+            caller,
+            "may not make or delete user tokens for this app_id",
+        ),
+        Denial::Rate { limit, retry_after } => Draft::new(
+            Code::ResourceExhausted,
+            Reason::RateLimited,
+            format!("too many calls of this {limit}; nothing was sent, so try it again later"),
+        )
+        .with("limit", *limit)
+        .retry_after(Some(*retry_after)),
+    }
+    .into_status()
+}
+
+/// The status of a call whose handling failed by a defect of the facade.
+#[must_use]
+pub fn defect(op: &str) -> Status {
+    let text = "the facade has a defect; its log has more";
+    let mut draft = Draft::new(Code::Internal, Reason::InternalPanic, text)
+        .with("op", op)
+        .with("outcome", "unknown");
+    draft.leave_alone();
     draft.into_status()
 }
 

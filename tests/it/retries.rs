@@ -134,10 +134,10 @@ async fn attempts_and_outcomes_are_counted() {
     users.list_users(request).await.unwrap_err();
     let metrics = get(process.logged_address("metrics="), "/metrics").await;
     for line in [
-        "mesibo_grpc_upstream_attempts_total{op=\"usersget\"} 3",
-        "mesibo_grpc_upstream_calls_total{op=\"usersget\",outcome=\"http_status\"} 1",
-        "mesibo_grpc_upstream_calls_total{op=\"usersget\",outcome=\"ok\"} 0",
-        "mesibo_grpc_upstream_calls_total{op=\"message\",outcome=\"overloaded\"} 0",
+        "mesibo_grpc_upstream_attempts_total{app=\"default\",op=\"usersget\"} 3",
+        "mesibo_grpc_upstream_calls_total{app=\"default\",op=\"usersget\",outcome=\"http_status\"} 1",
+        "mesibo_grpc_upstream_calls_total{app=\"default\",op=\"usersget\",outcome=\"ok\"} 0",
+        "mesibo_grpc_upstream_calls_total{app=\"default\",op=\"message\",outcome=\"overloaded\"} 0",
     ] {
         assert!(metrics.lines().any(|metric| metric == line), "{metrics}");
     }

@@ -159,7 +159,7 @@ impl UserService for Defective {
 #[tokio::test]
 async fn a_panic_in_a_handler_is_internal_and_ends_only_its_call() {
     let services = Routes::new(UserServiceServer::new(Defective));
-    let facade = Facade::serving(services, config("http://127.0.0.1:1/", &[]).server);
+    let facade = Facade::serving(services, config("http://127.0.0.1:1/", &[]));
     for _ in 0..3 {
         let request = CreateUserRequest::default();
         let status = facade.users().create_user(request).await.unwrap_err();

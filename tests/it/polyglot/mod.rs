@@ -12,14 +12,14 @@ use std::{
 
 use axum::{extract::Request, middleware::map_request};
 use http::HeaderMap;
-use mesibo_grpc::{mesibo::Client, service};
+use mesibo_grpc::{access::key::KeyHash, service};
 use serde_json::{Value, json};
 use tonic::service::Routes;
 
 use crate::faults::backend::{Fate, Faults};
 use crate::support::{
     Answer, Backend, Facade, Process, backend::ANY_PORT, facade, process::command, sandbox_state,
-    say, skip,
+    say, settings_file, skip,
 };
 
 /// What every example prints, but for the name of its language.
@@ -112,22 +112,26 @@ fn explains(language: &str) {
 
     let headers = headers.lock().unwrap();
     assert_eq!(headers.len(), 1);
-    assert_eq!(headers[0]["authorization"], "Bearer k3y");
     assert!(headers[0].contains_key("grpc-timeout"), "{headers:?}");
 }
 
-/// A facade that keeps the headers of the calls that it gets.
+/// A facade that takes the key `k3y` alone, and keeps the headers of the calls that it
+/// lets in.
 fn listening_in(backend: &Backend, headers: Arc<Mutex<Vec<HeaderMap>>>) -> Facade {
-    let config = facade::config(&backend.url(), &[]);
-    let client = Client::new(config.upstream).unwrap();
-    let backend = service::Backend::new(client, config.error_codes);
-    let services = service::routes(&backend, config.token_deletion, config.max_request_bytes)
+    let file = settings_file(&format!(
+        "[callers.example]\nkeys = [\"{}\"]\nmay-call = [\"*\"]\n",
+        KeyHash::of(b"k3y")
+    ));
+    let settings = [("config", file.path().to_str().unwrap())];
+    let config = facade::config(&backend.url(), &settings);
+    let (codes, token_deletion) = (&config.error_codes, config.token_deletion);
+    let services = service::routes(codes, token_deletion, config.max_request_bytes)
         .into_axum_router()
         .layer(map_request(move |request: Request| {
             headers.lock().unwrap().push(request.headers().clone());
             async { request }
         }));
-    Facade::serving(Routes::from(services), config.server)
+    Facade::serving(Routes::from(services), config)
 }
 
 macro_rules! examples {

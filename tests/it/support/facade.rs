@@ -1,6 +1,12 @@
 //! The facade, as `serve` runs it, in front of a backend.
 
-use std::{collections::HashMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use http::Uri;
 use hyper_util::{
@@ -8,14 +14,15 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use mesibo_grpc::{
+    access::Access,
+    apps::{App, Apps},
     config::Config,
-    mesibo::Client,
+    mesibo::{Client, Metrics},
     proto::{
         group_service_client::GroupServiceClient, message_service_client::MessageServiceClient,
         user_service_client::UserServiceClient,
     },
     server::Server,
-    service::{self, Backend},
 };
 use tonic::{
     Request,
@@ -25,6 +32,9 @@ use tonic::{
 };
 
 use super::{TOKEN, thread};
+
+/// Completes when a facade is to stop.
+type Stopped = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A running facade, and a channel to it.
 pub struct Facade {
@@ -40,24 +50,50 @@ impl Facade {
 
     /// A facade with these settings in front of a backend.
     pub fn with(upstream_url: &str, settings: &[(&str, &str)]) -> Self {
-        let config = config(upstream_url, settings);
-        let client = Client::new(config.upstream).unwrap();
-        let backend = Backend::new(client, config.error_codes);
-        let services = service::routes(&backend, config.token_deletion, config.max_request_bytes);
-        Self::serving(services, config.server)
+        Self::of(config(upstream_url, settings))
     }
 
-    /// The server of the facade around these services.
-    pub fn serving(services: Routes, config: mesibo_grpc::server::Config) -> Self {
-        let server = thread::Server::start(async move |tell, stopped| {
-            let server = Server::bind(config).await.unwrap();
+    /// A facade with these settings.
+    pub fn of(config: Config) -> Self {
+        let scheme = if config.server.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        Self::start(scheme, async move |tell, stopped| {
+            let facade = mesibo_grpc::facade::Facade::bind(config).await.unwrap();
+            tell.send(facade.local_addr()).unwrap();
+            facade.serve(stopped).await;
+        })
+    }
+
+    /// The server of a facade with these settings, around other services.
+    pub fn serving(services: Routes, config: Config) -> Self {
+        Self::start("http", async move |tell, stopped| {
+            let server = Server::bind(config.server).await.unwrap();
             tell.send(server.local_addr()).unwrap();
-            let shutdown = async {
+            let apps = config.apps.into_iter().map(|app| App {
+                name: app.upstream.app.clone(),
+                client: Client::new(app.upstream, &Metrics::default()).unwrap(),
+                rate: None,
+            });
+            let apps = Apps::new(apps.collect(), &config.default_app).unwrap();
+            let access = Access::new(config.callers, Arc::new(apps), config.open_reflection);
+            server.serve(services, access, stopped).await;
+        })
+    }
+
+    fn start<F: Future<Output = ()>>(
+        scheme: &str,
+        serve: impl FnOnce(mpsc::Sender<SocketAddr>, Stopped) -> F + Send + 'static,
+    ) -> Self {
+        let server = thread::Server::start(async move |tell, stopped| {
+            let stopped = Box::pin(async {
                 let _ = stopped.await;
-            };
-            server.serve(services, shutdown).await;
+            });
+            serve(tell, stopped).await;
         });
-        let channel = Endpoint::from_shared(format!("http://{}", server.addr))
+        let channel = Endpoint::from_shared(format!("{scheme}://{}", server.addr))
             .unwrap()
             .connect_lazy();
         Self { server, channel }

@@ -16,6 +16,7 @@ pub use backend::{Answer, Backend};
 pub use facade::Facade;
 pub use process::Process;
 use serde_json::Value;
+use tempfile::NamedTempFile;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -55,6 +56,13 @@ pub fn telling(code: Code, domain: &str, reason: &str, metadata: &[(&str, &str)]
         .map(|&(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
     (code, domain.to_owned(), reason.to_owned(), metadata)
+}
+
+/// A settings file.
+pub fn settings_file(content: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(content.as_bytes()).unwrap();
+    file
 }
 
 /// What an emulator holds.

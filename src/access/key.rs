@@ -1,0 +1,134 @@
+//! API keys, of which only the hashes are kept.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
+
+use ring::{
+    digest::{SHA256, digest},
+    rand::{SecureRandom as _, SystemRandom},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+/// What every key begins with, so that people and scanners know one when they see it.
+const PREFIX: &str = "mgk_";
+
+/// How many random bytes a key has.
+const KEY_BYTES: usize = 32;
+
+/// What a hash in the settings begins with.
+const HASH_PREFIX: &str = "sha256:";
+
+/// The SHA-256 of a key.
+///
+/// A key has 256 random bits, so its hash needs neither salt nor stretching: there is
+/// nothing to guess. Comparing hashes tells nothing about a key either, for whoever
+/// presents one cannot choose its hash bit by bit; and the comparison takes the same
+/// time wherever two hashes differ.
+#[derive(Clone, Copy)]
+pub struct KeyHash([u8; 32]);
+
+/// Makes a key: 256 bits from the system's random source.
+///
+/// # Errors
+///
+/// If the system has no randomness to give.
+pub fn generate() -> Result<SecretString, &'static str> {
+    let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+    SystemRandom::new()
+        .fill(&mut *bytes)
+        .map_err(|_| "the system has no randomness to give")?;
+    let digits = Zeroizing::new(hex::encode(*bytes));
+    let mut key = String::with_capacity(PREFIX.len() + digits.len());
+    key.push_str(PREFIX);
+    key.push_str(&digits);
+    Ok(key.into())
+}
+
+impl KeyHash {
+    /// The hash of a key that somebody presents.
+    #[must_use]
+    pub fn of(key: &[u8]) -> Self {
+        let digest = digest(&SHA256, key);
+        Self(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+    }
+
+    /// The hash of a key.
+    #[must_use]
+    pub fn of_key(key: &SecretString) -> Self {
+        Self::of(key.expose_secret().as_bytes())
+    }
+
+    /// Reads a hash as the settings have it: `sha256:` and 64 hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut hash = [0; 32];
+        hex::decode_to_slice(text.strip_prefix(HASH_PREFIX)?, &mut hash).ok()?;
+        Some(Self(hash))
+    }
+}
+
+impl PartialEq for KeyHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for KeyHash {}
+
+impl Hash for KeyHash {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
+    }
+}
+
+impl fmt::Display for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{HASH_PREFIX}{}", hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_random_and_its_hash_is_what_the_settings_have() {
+        let (key, other) = (generate().unwrap(), generate().unwrap());
+        let text = key.expose_secret();
+        assert_eq!(text.len(), PREFIX.len() + 2 * KEY_BYTES);
+        let hash = KeyHash::of(text.as_bytes());
+        assert_eq!(KeyHash::parse(&hash.to_string()), Some(hash));
+        assert_ne!(hash, KeyHash::of_key(&other));
+        // FIPS 180-4: the SHA-256 of "abc".
+        assert_eq!(
+            KeyHash::of(b"abc").to_string(),
+            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn only_a_whole_hash_is_one() {
+        let hash = KeyHash::of(b"abc").to_string();
+        for wrong in [
+            "",
+            "sha256:",
+            &hash[1..],
+            &hash[..hash.len() - 1],
+            &format!("{hash}0"),
+            &hash.replace('b', "g"),
+            generate().unwrap().expose_secret(),
+        ] {
+            assert_eq!(KeyHash::parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Puts the parts together, as the settings say.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use prometheus_client::registry::Registry;
+use tokio::task::JoinSet;
+use tonic::service::Routes;
+
+use crate::{
+    access::{Access, Caller},
+    apps::{App, Apps},
+    config::{Config, apps::AppConfig, callers::CallerFile},
+    mesibo::{self, Client, error::chain},
+    metrics::Exporter,
+    reload::{self, Kind, Reload},
+    server::{Server, tls::Tls},
+    service::{self, TokenDeletion},
+};
+
+/// The prefix of the names of all metrics.
+const METRICS_PREFIX: &str = "mesibo_grpc";
+
+/// A facade that has its ports, but does not serve yet.
+pub struct Facade {
+    server: Server,
+    services: Routes,
+    access: Access,
+    reloads: Vec<Reload>,
+    reload_metrics: reload::Metrics,
+    exporter: Option<(Exporter, Registry)>,
+}
+
+impl Facade {
+    /// Takes the ports, and gets everything ready.
+    ///
+    /// # Errors
+    ///
+    /// If anything that a setting names cannot be used, in a line that names the setting.
+    pub async fn bind(config: Config) -> Result<Self, String> {
+        let mut registry = Registry::with_prefix(METRICS_PREFIX);
+        let upstream_metrics = mesibo::Metrics::default();
+        upstream_metrics.register(&mut registry);
+        let reload_metrics = reload::Metrics::default();
+        reload_metrics.register(&mut registry);
+
+        let mut reloads = Vec::new();
+        if let Some(tls) = config.server.tls.clone() {
+            reloads.push(reload_of_certificate(tls));
+        }
+        let mut apps = Vec::new();
+        for app in config.apps {
+            let (app, token_file) = open(app, &upstream_metrics)?;
+            reloads.extend(token_file.map(|file| reload_of_token(file, app.client.clone())));
+            apps.push(app);
+        }
+        let apps =
+            Apps::new(apps, &config.default_app).ok_or("default-app: expected one of the apps")?;
+        let access = Access::new(config.callers, Arc::new(apps), config.open_reflection);
+        if let Some(file) = config.caller_file {
+            reloads.push(reload_of_callers(file, access.clone()));
+        }
+
+        let server = Server::bind(config.server)
+            .await
+            .map_err(|(setting, error)| format!("{setting}: {error}"))?;
+        let exporter = match config.metrics_listen {
+            None => None,
+            Some(listen) => {
+                let exporter = Exporter::bind(listen).await;
+                let exporter = exporter.map_err(|error| format!("metrics-listen: {error}"))?;
+                Some((exporter, registry))
+            }
+        };
+        if config.token_deletion == TokenDeletion::UserDel {
+            tracing::warn!("DeleteUserToken sends userdel, which deletes the user at Mesibo");
+        }
+        Ok(Self {
+            server,
+            services: service::routes(
+                &config.error_codes,
+                config.token_deletion,
+                config.max_request_bytes,
+            ),
+            access,
+            reloads,
+            reload_metrics,
+            exporter,
+        })
+    }
+
+    /// The address that it serves gRPC on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// The address that it serves health on besides, if there is one.
+    #[must_use]
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.server.health_addr()
+    }
+
+    /// The address that it serves metrics on, if there is one.
+    #[must_use]
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        let (exporter, _) = self.exporter.as_ref()?;
+        Some(exporter.local_addr())
+    }
+
+    /// Serves until `shutdown` completes, and winds down as [`Server::serve`] does.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
+        // They end with this function.
+        let mut background = JoinSet::new();
+        background.spawn(reload::watch(self.reloads, self.reload_metrics));
+        if let Some((exporter, registry)) = self.exporter {
+            background.spawn(async {
+                if let Err(error) = exporter.serve(registry).await {
+                    tracing::error!(%error, "metrics are served no longer");
+                }
+            });
+        }
+        self.server
+            .serve(self.services, self.access, shutdown)
+            .await;
+    }
+}
+
+/// An app with its client, and the file that its token is from.
+fn open(config: AppConfig, metrics: &mesibo::Metrics) -> Result<(App, Option<PathBuf>), String> {
+    let AppConfig {
+        upstream,
+        token_file,
+        rate,
+    } = config;
+    let name = Arc::clone(&upstream.app);
+    tracing::info!(
+        app = &*name,
+        upstream = %upstream.url,
+        proxy = upstream.proxy.as_ref().map(tracing::field::display),
+        "an application"
+    );
+    let client = Client::new(upstream, metrics)
+        .map_err(|error| format!("upstream of {name}: {}", chain(&*error)))?;
+    let app = App { name, client, rate };
+    Ok((app, token_file))
+}
+
+fn reload_of_certificate(tls: Tls) -> Reload {
+    Reload::new(Kind::Certificate, tls.files(), move || tls.reload())
+}
+
+fn reload_of_token(file: PathBuf, client: Client) -> Reload {
+    Reload::new(Kind::Token, vec![file.clone()], move || {
+        client.set_token(AppConfig::read_token(&file)?);
+        Ok(())
+    })
+}
+
+fn reload_of_callers(file: CallerFile, access: Access) -> Reload {
+    Reload::new(Kind::Callers, vec![file.path().into()], move || {
+        let callers: Result<Vec<Caller>, _> = file.read(&access.callers());
+        access.replace(callers.map_err(|mistakes| mistakes.to_string())?);
+        Ok(())
+    })
+}

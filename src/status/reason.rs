@@ -1,0 +1,89 @@
+//! The reasons that statuses give.
+
+/// `ErrorInfo.reason` of what the facade itself refused or could not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The request breaks rules of the contract; `BadRequest` has them all.
+    InvalidRequest,
+    /// The `request_id` was used for another request before.
+    RequestIdReused,
+    /// `grpc-timeout` is not of the form that gRPC prescribes.
+    InvalidTimeout,
+    /// There is no such RPC.
+    UnknownMethod,
+    /// The health service does not know the name that was asked for.
+    UnknownService,
+    /// The request is not what gRPC and the contract prescribe.
+    MalformedRequest,
+    /// The request message is larger than the facade takes.
+    MessageTooLarge,
+    /// The call shows neither a key nor a client certificate.
+    NoCredentials,
+    /// The call shows a key that is none.
+    InvalidKey,
+    /// The client certificate is not one of a caller.
+    UnknownCertificate,
+    /// The caller may not call this RPC; metadata `caller`.
+    RpcNotAllowed,
+    /// The caller may not use the app that it names, or there is none of that name;
+    /// metadata `caller`.
+    AppNotAllowed,
+    /// The caller may not send messages from this address; metadata `caller`.
+    SenderNotAllowed,
+    /// The caller may not make or delete user tokens for this `app_id`, or for all of
+    /// them; metadata `caller`.
+    AppIdNotAllowed,
+    /// There are too many calls; metadata `limit`: of the `caller` or for the `app`.
+    RateLimited,
+    /// Time ran out.
+    DeadlineExceeded,
+    /// No connection to Mesibo could be made; nothing was sent.
+    UpstreamUnreachable,
+    /// Mesibo gave the last attempts no answer; nothing was sent.
+    UpstreamDown,
+    /// Too many calls to Mesibo are in flight; nothing was sent.
+    Overloaded,
+    /// The connection to Mesibo was lost after the request was sent.
+    ConnectionLost,
+    /// An HTTP status other than success, without a reply; metadata `http_status`.
+    UpstreamHttpStatus,
+    /// An HTTP redirect, which is never followed; metadata `http_status`.
+    UnexpectedRedirect,
+    /// What Mesibo answered cannot be read, or lacks what the RPC promises.
+    MalformedReply,
+    /// A defect of the facade.
+    InternalPanic,
+}
+
+impl Reason {
+    /// The reason as callers read it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "INVALID_REQUEST",
+            Self::RequestIdReused => "REQUEST_ID_REUSED",
+            Self::InvalidTimeout => "INVALID_TIMEOUT",
+            Self::UnknownMethod => "UNKNOWN_METHOD",
+            Self::UnknownService => "UNKNOWN_SERVICE",
+            Self::MalformedRequest => "MALFORMED_REQUEST",
+            Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
+            Self::NoCredentials => "NO_CREDENTIALS",
+            Self::InvalidKey => "INVALID_KEY",
+            Self::UnknownCertificate => "UNKNOWN_CERTIFICATE",
+            Self::RpcNotAllowed => "RPC_NOT_ALLOWED",
+            Self::AppNotAllowed => "APP_NOT_ALLOWED",
+            Self::SenderNotAllowed => "SENDER_NOT_ALLOWED",
+            Self::AppIdNotAllowed => "APP_ID_NOT_ALLOWED",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::UpstreamUnreachable => "UPSTREAM_UNREACHABLE",
+            Self::UpstreamDown => "UPSTREAM_DOWN",
+            Self::Overloaded => "OVERLOADED",
+            Self::ConnectionLost => "CONNECTION_LOST",
+            Self::UpstreamHttpStatus => "UPSTREAM_HTTP_STATUS",
+            Self::UnexpectedRedirect => "UNEXPECTED_REDIRECT",
+            Self::MalformedReply => "MALFORMED_REPLY",
+            Self::InternalPanic => "INTERNAL_PANIC",
+        }
+    }
+}
