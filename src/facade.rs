@@ -45,19 +45,21 @@ impl Facade {
 
         let mut reloads = Vec::new();
         if let Some(tls) = config.server.tls.clone() {
-            reloads.push(reload_of_certificate(tls));
+            reloads.push(reload_of_certificate(tls)?);
         }
         let mut apps = Vec::new();
         for app in config.apps {
             let (app, token_file) = open(app, &upstream_metrics)?;
-            reloads.extend(token_file.map(|file| reload_of_token(file, app.client.clone())));
+            if let Some(file) = token_file {
+                reloads.push(reload_of_token(file, app.client.clone())?);
+            }
             apps.push(app);
         }
         let apps =
             Apps::new(apps, &config.default_app).ok_or("default-app: expected one of the apps")?;
         let access = Access::new(config.callers, Arc::new(apps), config.open_reflection);
         if let Some(file) = config.caller_file {
-            reloads.push(reload_of_callers(file, access.clone()));
+            reloads.push(reload_of_callers(file, access.clone())?);
         }
 
         let server = Server::bind(config.server)
@@ -145,18 +147,18 @@ fn open(config: AppConfig, metrics: &mesibo::Metrics) -> Result<(App, Option<Pat
     Ok((app, token_file))
 }
 
-fn reload_of_certificate(tls: Tls) -> Reload {
+fn reload_of_certificate(tls: Tls) -> Result<Reload, String> {
     Reload::new(Kind::Certificate, tls.files(), move || tls.reload())
 }
 
-fn reload_of_token(file: PathBuf, client: Client) -> Reload {
+fn reload_of_token(file: PathBuf, client: Client) -> Result<Reload, String> {
     Reload::new(Kind::Token, vec![file.clone()], move || {
         client.set_token(AppConfig::read_token(&file)?);
         Ok(())
     })
 }
 
-fn reload_of_callers(file: CallerFile, access: Access) -> Reload {
+fn reload_of_callers(file: CallerFile, access: Access) -> Result<Reload, String> {
     Reload::new(Kind::Callers, vec![file.path().into()], move || {
         let callers: Result<Vec<Caller>, _> = file.read(&access.callers());
         access.replace(callers.map_err(|mistakes| mistakes.to_string())?);

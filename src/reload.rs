@@ -4,7 +4,7 @@
 //! would be sooner, but miss what comes over a network or by a swapped symbolic link,
 //! which is how Kubernetes changes the files of a Secret.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, mem, path::PathBuf, time::Duration};
 
 use prometheus_client::{
     metrics::{counter::Counter, family::Family},
@@ -39,7 +39,7 @@ type Fingerprint = [u8; 32];
 pub struct Reload {
     kind: Kind,
     files: Vec<PathBuf>,
-    seen: Option<Fingerprint>,
+    seen: Fingerprint,
     apply: Box<dyn FnMut() -> Result<(), String> + Send>,
 }
 
@@ -77,32 +77,35 @@ impl Metrics {
 }
 
 impl Reload {
-    /// Calls `apply` whenever one of `files` changes. It reads them, and either puts
-    /// something new in force or says what is wrong with it.
+    /// Calls `apply` now, and whenever one of `files` changes. It reads them, and either
+    /// puts something new in force or says what is wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// If something is wrong with it now.
     pub fn new(
         kind: Kind,
         files: Vec<PathBuf>,
-        apply: impl FnMut() -> Result<(), String> + Send + 'static,
-    ) -> Self {
-        Self {
+        mut apply: impl FnMut() -> Result<(), String> + Send + 'static,
+    ) -> Result<Self, String> {
+        // Before they are read, so that no change after that is missed.
+        let seen = fingerprint(&files);
+        apply()?;
+        Ok(Self {
             kind,
             files,
-            seen: None,
+            seen,
             apply: Box::new(apply),
-        }
+        })
     }
 
     fn look(&mut self, metrics: &Metrics) {
         let seen = fingerprint(&self.files);
-        let last = self.seen.replace(seen);
-        if last == Some(seen) {
+        if mem::replace(&mut self.seen, seen) == seen {
             return;
         }
-        // The first look is for what changed since the start, which may be nothing.
-        let is_first = last.is_none();
         let (kind, files) = (self.kind.name(), &self.files);
         match (self.apply)() {
-            Ok(()) if is_first => {}
             Ok(()) => {
                 metrics.of(self.kind, "ok").inc();
                 tracing::info!(kind, ?files, "read again, and in force");
@@ -174,8 +177,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let [one, two] = ["one", "two"].map(|name| directory.path().join(name));
         fs::write(&one, "1").unwrap();
+        fs::write(&two, "").unwrap();
         let applied = Arc::new(AtomicUsize::new(0));
-        let mut reload = Reload::new(Kind::Token, vec![one.clone(), two.clone()], {
+        let reload = Reload::new(Kind::Token, vec![one.clone(), two.clone()], {
             let applied = Arc::clone(&applied);
             let two = two.clone();
             move || {
@@ -183,6 +187,7 @@ mod tests {
                 fs::read(&two).map(drop).map_err(|error| error.to_string())
             }
         });
+        let mut reload = reload.unwrap();
         let metrics = Metrics::default();
         let mut looks = |expected, failed| {
             for _ in 0..2 {
@@ -191,15 +196,16 @@ mod tests {
                 assert_eq!(metrics.of(Kind::Token, "failed").get(), failed);
             }
         };
-        // What changed since it was read for the start is seen, for the first look
-        // applies what there is.
-        looks(1, 1);
-        fs::write(&two, "2").unwrap();
-        looks(2, 1);
-        fs::write(&one, "").unwrap();
-        fs::write(&two, "12").unwrap();
-        looks(3, 1);
+        looks(1, 0);
+        fs::write(&two, "1").unwrap();
+        looks(2, 0);
+        // The same bytes, but not in the same file.
+        fs::write(&one, "11").unwrap();
+        fs::write(&two, "").unwrap();
+        looks(3, 0);
         fs::remove_file(&two).unwrap();
-        looks(4, 2);
+        looks(4, 1);
+        fs::write(&two, "").unwrap();
+        looks(5, 1);
     }
 }

@@ -3,6 +3,7 @@
 // Nothing is reachable from outside a test binary; here `pub` means "for the tests".
 #![allow(unreachable_pub)]
 
+mod audit;
 mod deadlines;
 mod errors;
 mod faults;
@@ -12,6 +13,7 @@ mod once;
 mod overload;
 mod polyglot;
 mod program;
+mod reload;
 mod replies;
 mod requests;
 mod retries;

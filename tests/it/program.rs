@@ -15,7 +15,7 @@ use tonic_health::pb::{
 };
 
 use crate::support::{
-    Answer, Backend, Process, TOKEN, facade::soon, http2::Peer, process::command,
+    Answer, Backend, Process, TOKEN, facade::soon, http2::Peer, process::command, settings_file,
 };
 
 fn run(args: &[&str], token: Option<&str>) -> Output {
@@ -142,6 +142,34 @@ fn help_tells_every_setting_and_the_version_is_shown() {
     let version = run(&["--version"], None);
     let expected = concat!("mesibo-grpc ", env!("CARGO_PKG_VERSION"), "\n");
     assert_eq!(String::from_utf8(version.stdout).unwrap(), expected);
+}
+
+#[test]
+fn a_key_is_shown_once_with_the_settings_entry_that_holds_its_hash() {
+    let printed = |output: Output| {
+        assert!(output.status.success(), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = printed(run(&["key", "orders"], None));
+    let (key, entry) = key_and_entry(&text);
+    assert_eq!(text.matches(key).count(), 1, "{text}");
+    let settings = settings_file(entry);
+    let config = ["--config", settings.path().to_str().unwrap()];
+    let served = Process::serve("http://127.0.0.1:1/", &config);
+    drop(served);
+
+    let again = printed(run(&["key", "orders"], None));
+    assert_ne!(key_and_entry(&again).0, key);
+    assert_refused(&run(&["key", "Orders"], None), "name: expected 1 to 63 of");
+    assert_refused(&run(&["key"], None), "");
+}
+
+/// The key and the settings entry in what `key` prints.
+pub fn key_and_entry(text: &str) -> (&str, &str) {
+    let key = text.lines().find(|line| line.starts_with("mgk_")).unwrap();
+    let (_, entry) = text.split_once("\n\n").unwrap();
+    (key, entry)
 }
 
 #[tokio::test]

@@ -1,18 +1,29 @@
-//! Tokens stay where they belong: the application's in the body of requests to
-//! Mesibo, a user's in the answer to the caller who asked for it.
+//! Secrets stay where they belong: the application's token in the body of requests to
+//! Mesibo, a caller's key in the metadata of its calls, a user's token in the answer to
+//! the caller who asked for it. The fixtures look for them in all that servers give away
+//! in every test; here all is written down that can be, and everything echoes them.
 
-use mesibo_grpc::proto::{
-    CreateUserRequest, CreateUserResponse, ListUsersRequest, ListUsersResponse,
-    RegenerateUserTokenResponse, SendMessageRequest, User,
-    message_service_client::MessageServiceClient, send_message_request::Recipient,
-    user_service_client::UserServiceClient,
+use mesibo_grpc::{
+    access::key::KeyHash,
+    proto::{
+        CreateUserRequest, CreateUserResponse, ListUsersRequest, ListUsersResponse,
+        RegenerateUserTokenResponse, SendMessageRequest, User,
+        message_service_client::MessageServiceClient, send_message_request::Recipient,
+        user_service_client::UserServiceClient,
+    },
 };
-use tonic::{Status, transport::Endpoint};
+use tonic::Status;
 
-use crate::support::{Answer, Backend, Process, TOKEN};
+use crate::support::{
+    Answer, Backend, Process, SENTINEL, TOKEN, facade::Bearer, get, settings_file, told,
+};
 
 /// A user's token, of the form that Mesibo's have.
 const USER_TOKEN: &str = "89314021d442c8169b2f3baf71c79caa3b026c16daedd3ee9";
+
+/// A caller's key, and one that is nobody's.
+const KEY: &str = "mgk_s3ntinel";
+const WRONG_KEY: &str = "mgk_s3ntinel_wrong";
 
 /// Every form in which the application's token may be echoed.
 fn forms() -> [String; 3] {
@@ -56,16 +67,22 @@ fn echoes() -> Vec<Answer> {
 // The client's connection must see the server go while this waits for its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_status_and_no_log_line_at_any_level_has_a_token() {
+    let settings = settings_file(&format!(
+        "log = \"trace\"\ndefault-deadline = \"300ms\"\nmetrics-listen = \"127.0.0.1:0\"\n\
+         [callers.orders]\nkeys = [\"{}\"]\nmay-call = [\"*\"]\n",
+        KeyHash::of(KEY.as_bytes())
+    ));
+    let config = ["--config", settings.path().to_str().unwrap()];
     for answer in echoes() {
         let backend = Backend::always(answer.clone());
-        let process = Process::serve(
-            &backend.url(),
-            &["--log", "trace", "--default-deadline", "300ms"],
-        );
-        let channel = Endpoint::from_shared(format!("http://{}", process.address)).unwrap();
-        let channel = channel.connect().await.unwrap();
+        let process = Process::serve(&backend.url(), &config);
+        let channel = process.channel().await;
         let mut statuses: Vec<Status> = Vec::new();
-        let mut users = UserServiceClient::new(channel.clone());
+        let request = ListUsersRequest::default();
+        let mut wrong = UserServiceClient::with_interceptor(channel.clone(), Bearer(WRONG_KEY));
+        statuses.extend(wrong.list_users(request).await.err());
+        assert_eq!(told(&statuses[0]).2, "INVALID_KEY");
+        let mut users = UserServiceClient::with_interceptor(channel.clone(), Bearer(KEY));
         let request = CreateUserRequest {
             address: "alice".into(),
             app_id: "demo".into(),
@@ -79,10 +96,11 @@ async fn no_status_and_no_log_line_at_any_level_has_a_token() {
             message: "hi".into(),
             ..Default::default()
         };
-        let sent = MessageServiceClient::new(channel)
+        let sent = MessageServiceClient::with_interceptor(channel, Bearer(KEY))
             .send_message(request)
             .await;
         statuses.extend(sent.err());
+        get(process.logged_address("metrics="), "/metrics").await;
         assert!(backend.requests().len() >= 3);
 
         process.signal("TERM");
@@ -98,7 +116,11 @@ async fn no_status_and_no_log_line_at_any_level_has_a_token() {
 }
 
 fn assert_secret_free(text: &str, answer: &Answer) {
-    for secret in forms().iter().map(String::as_str).chain([USER_TOKEN]) {
+    for secret in forms()
+        .iter()
+        .map(String::as_str)
+        .chain([USER_TOKEN, SENTINEL])
+    {
         if let Some(at) = text.find(secret) {
             let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
             panic!("{answer:?} gives away {}", &text[line..at + secret.len()]);

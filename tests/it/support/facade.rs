@@ -25,9 +25,9 @@ use mesibo_grpc::{
     server::Server,
 };
 use tonic::{
-    Request,
+    Request, Status,
     body::Body,
-    service::Routes,
+    service::{Interceptor, Routes},
     transport::{Channel, Endpoint},
 };
 
@@ -152,6 +152,18 @@ pub fn raw(server: SocketAddr) -> (Raw, Uri) {
         .http2_only(true)
         .build_http();
     (client, format!("http://{server}").parse().unwrap())
+}
+
+/// Shows a key with every call.
+#[derive(Clone, Copy)]
+pub struct Bearer(pub &'static str);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let value = format!("Bearer {}", self.0).parse().unwrap();
+        request.metadata_mut().insert("authorization", value);
+        Ok(request)
+    }
 }
 
 /// A request with a `grpc-timeout`.

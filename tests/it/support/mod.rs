@@ -24,8 +24,12 @@ use tokio::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-/// The application token of every test. A sentinel: it must show up nowhere but in
-/// the body of requests to Mesibo.
+/// What every secret in the tests has in it, and nothing else has. Whatever the fixtures
+/// see come out of a server, they look for it there.
+pub const SENTINEL: &str = "s3ntinel";
+
+/// The application token of every test. It must show up nowhere but in the body of
+/// requests to Mesibo.
 pub const TOKEN: &str = "s3ntinel/app+token";
 
 /// A reply that keeps the promises of every operation.
@@ -37,8 +41,10 @@ pub const EVERYTHING: &str = r#"{"op": "any", "result": true,
 /// metadata of its `ErrorInfo`, but for `attempts`, which has tests of its own.
 pub type Told = (Code, String, String, HashMap<String, String>);
 
-/// What a program reads of `status`.
+/// What a program reads of `status`, which gives nothing away.
 pub fn told(status: &Status) -> Told {
+    let bytes = String::from_utf8_lossy(status.details());
+    assert_no_secret("a status", &format!("{status:?} {bytes}"));
     let details = status.get_error_details();
     let info = details
         .error_info()
@@ -65,6 +71,14 @@ pub fn settings_file(content: &str) -> NamedTempFile {
     file
 }
 
+/// Fails if a text that came out of a server has a secret in it.
+pub fn assert_no_secret(what: &str, text: &str) {
+    if let Some(at) = text.find(SENTINEL) {
+        let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+        panic!("{what} gives away {}", &text[line..at + SENTINEL.len()]);
+    }
+}
+
 /// What an emulator holds.
 pub async fn sandbox_state(emulator: SocketAddr) -> Value {
     serde_json::from_str(&get(emulator, "/sandbox/state").await).unwrap()
@@ -77,6 +91,7 @@ pub async fn get(server: SocketAddr, path: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
+    assert_no_secret(path, &response);
     let (_, body) = response.split_once("\r\n\r\n").unwrap();
     body.to_owned()
 }

@@ -12,7 +12,7 @@ use std::{
 
 use tonic::transport::{Channel, Endpoint};
 
-use super::TOKEN;
+use super::{TOKEN, assert_no_secret};
 
 /// Where it is.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_mesibo-grpc");
@@ -90,6 +90,8 @@ impl Process {
                 log.push('\n');
             }
         });
+        let args = fs::read(format!("/proc/{}/cmdline", child.id())).unwrap();
+        assert_no_secret("the command line", &String::from_utf8_lossy(&args));
         let address = told
             .recv_timeout(Duration::from_secs(30))
             .unwrap_or_else(|_| panic!("it does not serve:\n{}", stderr.lock().unwrap()));
@@ -177,6 +179,7 @@ impl Process {
             .unwrap()
             .read_to_string(&mut stdout)
             .unwrap();
+        assert_no_secret("what it printed", &stdout);
         (status, stdout, log)
     }
 
@@ -203,5 +206,8 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !thread::panicking() {
+            assert_no_secret("the log", &self.log());
+        }
     }
 }
