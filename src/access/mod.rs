@@ -44,9 +44,10 @@ pub struct Access {
     open_reflection: bool,
 }
 
-/// The names in a client's certificate, DNS and URI. Empty without one.
+/// Who is at the other end of a connection: the names in its certificate, DNS and URI, if
+/// it showed one.
 #[derive(Clone, Debug, Default)]
-pub struct Peer(pub Arc<[String]>);
+pub struct Peer(pub Option<Arc<[String]>>);
 
 /// A call of the contract that is allowed.
 #[derive(Clone)]
@@ -187,9 +188,7 @@ fn identify<'a>(
             .and_then(|key| callers.with_key(key))
             .ok_or(Denial::WrongKey);
     }
-    if names.is_empty() {
-        return Err(Denial::NoCredentials);
-    }
+    let names = names.as_deref().ok_or(Denial::NoCredentials)?;
     callers
         .with_certificate(names)
         .ok_or(Denial::UnknownCertificate)

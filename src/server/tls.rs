@@ -171,11 +171,10 @@ fn wrong(file: &Path, expected: &str, error: &impl fmt::Display) -> String {
 /// The names in a certificate. What a subject's common name says is no longer one, RFC
 /// 9525.
 fn names(certificate: &CertificateDer) -> Peer {
-    let Ok(certificate) = EndEntityCert::try_from(certificate) else {
-        return Peer::default();
-    };
-    let names = certificate
-        .valid_dns_names()
-        .chain(certificate.valid_uri_names());
-    Peer(names.map(ToOwned::to_owned).collect())
+    let certificate = EndEntityCert::try_from(certificate);
+    let names = certificate.iter().flat_map(|certificate| {
+        let names = certificate.valid_dns_names();
+        names.chain(certificate.valid_uri_names())
+    });
+    Peer(Some(names.map(ToOwned::to_owned).collect()))
 }
