@@ -3,6 +3,7 @@
 // Nothing is reachable from outside a test binary; here `pub` means "for the tests".
 #![allow(unreachable_pub)]
 
+mod access;
 mod audit;
 mod deadlines;
 mod errors;

@@ -27,7 +27,7 @@ fn run(args: &[&str], token: Option<&str>) -> Output {
 }
 
 /// Asserts a start that a wrong setting stops: exit status 2, and one line.
-fn assert_refused(output: &Output, says: &str) {
+pub fn assert_refused(output: &Output, says: &str) {
     let stderr = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");

@@ -123,13 +123,18 @@ impl Facade {
 
 /// Settings as `serve` reads them, on a port that the system chooses.
 pub fn config(upstream_url: &str, settings: &[(&str, &str)]) -> Config {
+    let mut values = vec![("app-token", TOKEN), ("upstream-url", upstream_url)];
+    values.extend(settings);
+    config_of_apps(&values)
+}
+
+/// The same, for apps that have tables in a settings file.
+pub fn config_of_apps(settings: &[(&str, &str)]) -> Config {
     let mut values = HashMap::from([
-        ("app-token", TOKEN),
         ("listen", "127.0.0.1:0"),
         // A fixture that is dropped has no calls to wait for.
         ("lame-duck", "0s"),
         ("shutdown-grace", "1ms"),
-        ("upstream-url", upstream_url),
     ]);
     values.extend(settings.iter().copied());
     Config::read(|setting| values.get(setting.name).map(ToString::to_string)).unwrap()

@@ -1,0 +1,199 @@
+//! Every RPC, with every kind of credentials.
+
+use mesibo_grpc::proto::{
+    CreateUserRequest, DeleteUserTokenRequest, RegenerateUserTokenRequest, SendMessageRequest,
+    message_service_client::MessageServiceClient, send_message_request::Recipient,
+    user_service_client::UserServiceClient,
+};
+use tonic::Code;
+
+use super::{ADMIN, Fixture, ORDERS, READER, bearer, call, paths};
+use crate::support::{Answer, EVERYTHING, Told, facade::Bearer, telling, told};
+
+fn denied(reason: &str, caller: &str) -> Told {
+    let caller = [("caller", caller)];
+    telling(Code::PermissionDenied, "mesibo-grpc", reason, &caller)
+}
+
+fn unknown(reason: &str) -> Told {
+    telling(Code::Unauthenticated, "mesibo-grpc", reason, &[])
+}
+
+#[tokio::test]
+async fn every_rpc_is_for_those_alone_who_may_call_it_for_the_app() {
+    let fixture = Fixture::new();
+    let channel = &fixture.facade.channel;
+    let changed = ADMIN.replace("admin", "bdmin");
+    let longer = format!("{ADMIN}0");
+    for path in paths() {
+        let refused = async |key: Option<&str>, app| {
+            let authorization = key.map(bearer);
+            let called = call(channel, &path, (authorization.as_deref(), app)).await;
+            told(&called.unwrap_err())
+        };
+        assert_eq!(
+            refused(None, None).await,
+            unknown("NO_CREDENTIALS"),
+            "{path}"
+        );
+        for key in ["wrong", &changed, &ADMIN[..ADMIN.len() - 1], &longer, ""] {
+            let told = refused(Some(key), None).await;
+            assert_eq!(told, unknown("INVALID_KEY"), "{path} {key}");
+        }
+        let may_read = path.ends_with("/ListUsers");
+        if !may_read {
+            // The app is right, and does not help.
+            let told = refused(Some(READER), Some("support")).await;
+            assert_eq!(told, denied("RPC_NOT_ALLOWED", "reader"), "{path}");
+        }
+        if !may_read && !path.contains("MessageService") {
+            let told = refused(Some(ORDERS), None).await;
+            assert_eq!(told, denied("RPC_NOT_ALLOWED", "orders"), "{path}");
+        }
+        let told = refused(Some(ADMIN), Some("unknown")).await;
+        assert_eq!(told, denied("APP_NOT_ALLOWED", "admin"), "{path}");
+    }
+    assert!(fixture.shop.requests().is_empty() && fixture.support.requests().is_empty());
+
+    for path in paths() {
+        for app in [None, Some("shop"), Some("support")] {
+            let called = call(channel, &path, (Some(&bearer(ADMIN)), app)).await;
+            // All but two have rules that an empty request breaks.
+            let reason = called.err().map(|status| told(&status).2);
+            let passes = path.ends_with("/ListUsers") || path.ends_with("/CreateGroup");
+            let expected = (!passes).then_some("INVALID_REQUEST");
+            assert_eq!(reason.as_deref(), expected, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_there_is_not_looks_like_one_that_is_not_for_the_caller() {
+    let fixture = Fixture::new();
+    let path = "/mesibo.v1.UserService/ListUsers";
+    let mut statuses = Vec::new();
+    let (orders, reader) = (bearer(ORDERS), bearer(READER));
+    for app in ["support", "unknown", "", "Shop"] {
+        let called = call(&fixture.facade.channel, path, (Some(&orders), Some(app)));
+        let status = called.await.unwrap_err();
+        assert_eq!(told(&status), denied("APP_NOT_ALLOWED", "orders"), "{app}");
+        statuses.push((
+            status.code(),
+            status.message().to_owned(),
+            status.details().to_vec(),
+        ));
+    }
+    statuses.dedup();
+    assert_eq!(statuses.len(), 1, "{statuses:?}");
+    // Its caller may not use the default app either.
+    let called = call(&fixture.facade.channel, path, (Some(&reader), None));
+    let told = told(&called.await.unwrap_err());
+    assert_eq!(told, denied("APP_NOT_ALLOWED", "reader"));
+}
+
+#[tokio::test]
+async fn a_call_goes_to_the_app_that_it_names_with_the_token_of_that_app() {
+    let fixture = Fixture::new();
+    let channel = &fixture.facade.channel;
+    let path = "/mesibo.v1.UserService/ListUsers";
+    for (key, app) in [
+        (ADMIN, None),
+        (ADMIN, Some("shop")),
+        (ADMIN, Some("support")),
+        (READER, Some("support")),
+        (ORDERS, None),
+    ] {
+        let shown = bearer(key);
+        call(channel, path, (Some(&shown), app)).await.unwrap();
+    }
+    for (backend, token, count) in [
+        (&fixture.shop, super::SHOP_TOKEN, 3),
+        (&fixture.support, super::SUPPORT_TOKEN, 2),
+    ] {
+        let requests = backend.requests();
+        assert_eq!(requests.len(), count);
+        assert!(
+            requests
+                .iter()
+                .all(|request| request.get("token") == Some(token))
+        );
+    }
+}
+
+/// A caller, `limited`, that may send and grant only some.
+fn limits() -> String {
+    let hash = mesibo_grpc::access::key::KeyHash::of(b"mgk_s3ntinel_limited");
+    format!(
+        "[callers.limited]\nkeys = [\"{hash}\"]\nmay-call = [\"*\"]\n\
+         from-addresses = [\"shop\", \"shop-*\"]\napp-ids = [\"demo\"]\n"
+    )
+}
+
+#[tokio::test]
+async fn a_sender_may_be_limited_to_addresses() {
+    let fixture = Fixture::with(Answer::ok(EVERYTHING), &limits(), &[]);
+    let channel = fixture.facade.channel.clone();
+    let mut messages =
+        MessageServiceClient::with_interceptor(channel, Bearer("mgk_s3ntinel_limited"));
+    let mut send = async |from: &str| {
+        let request = SendMessageRequest {
+            from_address: from.into(),
+            recipient: Some(Recipient::Gid(7)),
+            message: "Hello".into(),
+            ..Default::default()
+        };
+        messages.send_message(request).await
+    };
+    for allowed in ["shop", "shop-1", "shop-"] {
+        send(allowed).await.unwrap();
+    }
+    for other in ["alice", "shops", "a-shop"] {
+        let told = told(&send(other).await.unwrap_err());
+        assert_eq!(told, denied("SENDER_NOT_ALLOWED", "limited"), "{other}");
+    }
+    assert_eq!(fixture.shop.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn tokens_of_users_may_be_limited_to_app_ids() {
+    for (op, may_delete) in [("usertoken", true), ("userdel", false)] {
+        let settings = [("delete-user-token-op", op)];
+        let fixture = Fixture::with(Answer::ok(EVERYTHING), &limits(), &settings);
+        let channel = fixture.facade.channel.clone();
+        let users = UserServiceClient::with_interceptor(channel, Bearer("mgk_s3ntinel_limited"));
+        let create = async |app_id: &str| {
+            let request = CreateUserRequest {
+                address: "alice".into(),
+                app_id: app_id.into(),
+                ..Default::default()
+            };
+            users.clone().create_user(request).await.map(drop)
+        };
+        let regenerate = async |app_id: &str| {
+            let app_id = app_id.into();
+            let request = RegenerateUserTokenRequest { uid: 7, app_id };
+            users.clone().regenerate_user_token(request).await.map(drop)
+        };
+        let delete = async |app_id: Option<&str>| {
+            let app_id = app_id.map(Into::into);
+            let request = DeleteUserTokenRequest { uid: 7, app_id };
+            users.clone().delete_user_token(request).await.map(drop)
+        };
+        create("demo").await.unwrap();
+        regenerate("demo").await.unwrap();
+        // What is sent as printed would delete the user, with the tokens of every app.
+        let deleted = delete(Some("demo")).await;
+        assert_eq!(deleted.is_ok(), may_delete);
+        let expected = denied("APP_ID_NOT_ALLOWED", "limited");
+        for refused in [
+            create("other").await,
+            regenerate("other").await,
+            delete(Some("other")).await,
+            delete(None).await,
+        ] {
+            assert_eq!(told(&refused.unwrap_err()), expected);
+        }
+        let sent = 2 + usize::from(may_delete);
+        assert_eq!(fixture.shop.requests().len(), sent);
+    }
+}
