@@ -22,6 +22,7 @@ mod sandbox;
 mod secrets;
 mod statuses;
 mod support;
+mod tls;
 mod upstream;
 mod validation;
 mod walk;

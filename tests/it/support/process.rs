@@ -65,7 +65,8 @@ impl Process {
         Self::start_on(ANY_PORT, command)
     }
 
-    fn start_on(address: &str, mut command: Command) -> Self {
+    /// The same, on an address.
+    pub fn start_on(address: &str, mut command: Command) -> Self {
         let mut child = command
             .args(["--listen", address])
             .stdout(Stdio::piped())

@@ -1,0 +1,151 @@
+//! Certificates, and the files that they are in.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SanType, date_time_ymd,
+};
+use tempfile::TempDir;
+
+/// How many authorities there are.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Issues certificates.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    /// Its own certificate, in PEM.
+    pub pem: String,
+}
+
+/// A certificate and its key, in PEM.
+#[derive(Clone)]
+pub struct Identity {
+    pub certificate: String,
+    pub key: String,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // By their names clients tell which of several authorities it was.
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("authority {number}");
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self {
+            issuer: Issuer::new(params, key),
+            pem,
+        }
+    }
+
+    /// A certificate with these names, DNS or URI.
+    pub fn issue(&self, names: &[&str]) -> Identity {
+        self.sign(params(names))
+    }
+
+    /// The same, which is no longer valid.
+    pub fn issue_expired(&self, names: &[&str]) -> Identity {
+        let mut params = params(names);
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Identity {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+}
+
+fn params(names: &[&str]) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = names
+        .iter()
+        .map(|&name| match name {
+            uri if uri.contains("://") => SanType::URI(uri.try_into().unwrap()),
+            ip if ip.parse::<std::net::IpAddr>().is_ok() => SanType::IpAddress(ip.parse().unwrap()),
+            name => SanType::DnsName(name.try_into().unwrap()),
+        })
+        .collect();
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    params
+}
+
+/// Files that change as Kubernetes changes those of a Secret: all at once, by a symbolic
+/// link to their folder.
+pub struct Files {
+    directory: TempDir,
+    version: usize,
+}
+
+impl Files {
+    pub fn new(identity: &Identity, client_authorities: &str) -> Self {
+        let mut files = Self {
+            directory: tempfile::tempdir().unwrap(),
+            version: 0,
+        };
+        files.replace(identity, client_authorities);
+        for name in ["tls.crt", "tls.key", "clients.crt"] {
+            let link = Path::new("..data").join(name);
+            symlink(link, files.directory.path().join(name)).unwrap();
+        }
+        files
+    }
+
+    /// Puts others in their place.
+    pub fn replace(&mut self, identity: &Identity, client_authorities: &str) {
+        self.version += 1;
+        let root = self.directory.path();
+        let folder = format!("..{}", self.version);
+        fs::create_dir(root.join(&folder)).unwrap();
+        for (name, content) in [
+            ("tls.crt", identity.certificate.as_str()),
+            ("tls.key", &identity.key),
+            ("clients.crt", client_authorities),
+        ] {
+            fs::write(root.join(&folder).join(name), content).unwrap();
+        }
+        symlink(&folder, root.join("..new")).unwrap();
+        fs::rename(root.join("..new"), root.join("..data")).unwrap();
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The settings of TLS, and with `mutual` of mutual TLS.
+    pub fn settings(&self, mutual: bool) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
+            ("tls-certificate-file", "tls.crt"),
+            ("tls-key-file", "tls.key"),
+        ];
+        settings.extend(mutual.then_some(("tls-client-ca-file", "clients.crt")));
+        let path = |name| self.path(name).to_str().unwrap().to_owned();
+        settings
+            .into_iter()
+            .map(|(setting, name)| (setting, path(name)))
+            .collect()
+    }
+
+    /// The same, as flags.
+    pub fn flags(&self, mutual: bool) -> Vec<String> {
+        let settings = self.settings(mutual).into_iter();
+        let flags = settings.map(|(setting, path)| [format!("--{setting}"), path]);
+        flags.flatten().collect()
+    }
+}
