@@ -51,9 +51,9 @@ impl AppConfig {
         mistakes: &mut Vec<String>,
     ) -> Vec<Self> {
         apps.into_iter()
-            .map(|(name, value)| {
-                let section = Section::new(APPS, &name, value, mistakes);
-                Self::read(&name, section, common)
+            .filter_map(|(name, value)| {
+                let section = Section::new(APPS, &name, value, mistakes)?;
+                Some(Self::read(&name, section, common))
             })
             .collect()
     }

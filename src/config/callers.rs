@@ -87,9 +87,9 @@ impl Surroundings {
     pub(super) fn read(&self, callers: Table, mistakes: &mut Vec<String>) -> Vec<Caller> {
         let callers: Vec<_> = callers
             .into_iter()
-            .map(|(name, value)| {
-                let section = Section::new(CALLERS, &name, value, mistakes);
-                self.caller(&name, section)
+            .filter_map(|(name, value)| {
+                let section = Section::new(CALLERS, &name, value, mistakes)?;
+                Some(self.caller(&name, section))
             })
             .collect();
         let keys = callers.iter().flat_map(|caller| &caller.keys);
@@ -105,6 +105,12 @@ impl Surroundings {
     }
 
     fn caller(&self, name: &str, mut section: Section) -> Caller {
+        if !section.has("keys") && !section.has("certificates") {
+            section.wrong("expected keys or certificates, to know it by");
+        }
+        if !section.has("may-call") {
+            section.wrong("expected may-call, such as [\"mesibo.v1.MessageService/*\"]");
+        }
         let may_call = section.list("may-call", values::rpcs);
         let apps = section.list("apps", |app| self.app(app));
         let caller = Caller {
@@ -124,12 +130,6 @@ impl Surroundings {
                 .map(|app_ids| app_ids.into_iter().collect()),
             rate: values::rate_of(&mut section).map(Arc::new),
         };
-        if caller.keys.is_empty() && caller.certificates.is_empty() {
-            section.wrong("expected keys or certificates, to know it by");
-        }
-        if may_call.is_none() {
-            section.wrong("expected may-call, such as [\"mesibo.v1.MessageService/*\"]");
-        }
         if name == ANONYMOUS {
             section.wrong("expected another name: this is what whoever calls is called");
         }

@@ -113,7 +113,17 @@ impl Config {
         let tables = reader.file.apps.clone();
         let has_others = !tables.is_empty();
         let mut apps = AppConfig::read_all(tables, &common, &mut reader.mistakes);
-        apps.extend(reader.default_app(common, has_others));
+        if let Some(app) = reader.default_app(common, has_others) {
+            if reader.file.apps.contains_key(apps::DEFAULT) {
+                reader.mistakes.push(format!(
+                    "{}: expected every name once, and {} is that of {}",
+                    file::APPS,
+                    apps::DEFAULT,
+                    settings::APP_TOKEN.name
+                ));
+            }
+            apps.push(app);
+        }
         let mut config = reader.facade(apps);
         config.server.lame_duck = reader.get(&settings::LAME_DUCK, values::delay);
         reader.finish(config)

@@ -16,7 +16,12 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The section of an app or a caller, whose name must be one.
-    pub(super) fn new(kind: &str, name: &str, value: Value, mistakes: &'a mut Vec<String>) -> Self {
+    pub(super) fn new(
+        kind: &str,
+        name: &str,
+        value: Value,
+        mistakes: &'a mut Vec<String>,
+    ) -> Option<Self> {
         let mut section = Self {
             name: format!("{kind}.{name}"),
             rest: Table::new(),
@@ -25,11 +30,12 @@ impl<'a> Section<'a> {
         if let Err(mistake) = values::name(name) {
             section.wrong(mistake);
         }
-        match value {
-            Value::Table(table) => section.rest = table,
-            _ => section.wrong("expected a table"),
+        if let Value::Table(table) = value {
+            section.rest = table;
+            return Some(section);
         }
-        section
+        section.wrong("expected a table");
+        None
     }
 
     /// Whether the table has a value that was not read yet.

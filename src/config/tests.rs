@@ -1,3 +1,5 @@
+mod tables;
+
 use std::{collections::HashMap, io::Write as _};
 
 use super::{settings::*, *};

@@ -19,7 +19,7 @@ pub struct Setting {
     pub name: &'static str,
     /// Its environment variable.
     pub env: &'static str,
-    /// What its value is: [`SWITCH`] if the flag alone says true.
+    /// What its value is: `true|false` if the flag alone says true.
     pub value: &'static str,
     /// Its default, if it has one.
     pub default: Option<&'static str>,

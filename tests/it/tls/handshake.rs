@@ -16,7 +16,7 @@ use tonic_health::pb::{
 use super::{
     NAME,
     authority::{Authority, Files},
-    connect, handshake, list, nothing, serve,
+    connect, handshake, list, serve,
 };
 use crate::{
     program::assert_refused,
@@ -43,7 +43,7 @@ async fn tls_is_1_2_or_1_3_and_carries_http_2() {
         assert!(error.contains("NoApplicationProtocol"), "{error}");
     }
     let channel = connect(facade.addr(), &authority.pem, None).await.unwrap();
-    list(channel, nothing).await.unwrap();
+    list(channel, None).await.unwrap();
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn who_begins_badly_is_cut_off_and_holds_up_nobody() {
         }
     }
     let channel = connect(facade.addr(), &authority.pem, None).await.unwrap();
-    list(channel.clone(), nothing).await.unwrap();
+    list(channel.clone(), None).await.unwrap();
     for stream in &mut streams {
         // An alert may come before the end.
         let _ = soon(stream.read_to_end(&mut Vec::new())).await;
@@ -102,10 +102,10 @@ async fn who_begins_badly_is_cut_off_and_holds_up_nobody() {
         .await
         .unwrap();
     let _ = soon(stream.read_to_end(&mut Vec::new())).await;
-    list(channel, nothing).await.unwrap();
+    list(channel, None).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn health_has_a_port_of_its_own_without_tls_and_without_keys() {
     let authority = Authority::new();
     let files = Files::new(&authority.issue(&[NAME]), "");
@@ -128,7 +128,7 @@ async fn health_has_a_port_of_its_own_without_tls_and_without_keys() {
         let response = health.check(HealthCheckRequest { service }).await.unwrap();
         assert_eq!(response.into_inner().status(), ServingStatus::Serving);
     }
-    let status = list(channel, nothing).await.unwrap_err();
+    let status = list(channel, None).await.unwrap_err();
     assert_eq!(told(&status).2, "UNKNOWN_METHOD");
 
     let watch = health.watch(HealthCheckRequest::default()).await;
@@ -203,7 +203,7 @@ async fn plaintext_is_refused_where_tls_is_spoken_and_the_other_way_round() {
     let facade = serve("http://127.0.0.1:1/", &files, false, &[]);
     let plain = format!("http://{}", facade.addr());
     let plain = Endpoint::from_shared(plain).unwrap().connect_lazy();
-    let status = list(plain, nothing).await.unwrap_err();
+    let status = list(plain, None).await.unwrap_err();
     assert_ne!(status.code(), Code::Ok);
     let facade = Facade::of(facade::config("http://127.0.0.1:1/", &[]));
     connect(facade.addr(), &authority.pem, None)

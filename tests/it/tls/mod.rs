@@ -16,8 +16,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::{
-    Status,
-    service::Interceptor,
+    Request, Status,
     transport::{self, Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
@@ -58,18 +57,15 @@ async fn connect(
         .await
 }
 
-/// A call, with whatever goes along.
-async fn list(channel: Channel, along: impl Interceptor + Clone) -> Result<(), Status> {
-    let mut users = UserServiceClient::with_interceptor(channel, along);
-    users
-        .list_users(ListUsersRequest::default())
-        .await
-        .map(drop)
-}
-
-/// Nothing goes along.
-fn nothing(request: tonic::Request<()>) -> Result<tonic::Request<()>, Status> {
-    Ok(request)
+/// A call, with a key if there is one.
+async fn list(channel: Channel, key: Option<&str>) -> Result<(), Status> {
+    let mut request = Request::new(ListUsersRequest::default());
+    if let Some(key) = key {
+        let value = format!("Bearer {key}").parse().unwrap();
+        request.metadata_mut().insert("authorization", value);
+    }
+    let mut users = UserServiceClient::new(channel);
+    users.list_users(request).await.map(drop)
 }
 
 /// A TLS handshake by itself.

@@ -5,9 +5,9 @@ use mesibo_grpc::access::key::KeyHash;
 use super::{
     NAME,
     authority::{Authority, Files, Identity},
-    connect, list, nothing, serve,
+    connect, list, serve,
 };
-use crate::support::{Answer, Backend, EVERYTHING, Facade, facade::Bearer, settings_file, told};
+use crate::support::{Answer, Backend, EVERYTHING, Facade, settings_file, told};
 
 const KEY: &str = "mgk_s3ntinel";
 
@@ -46,15 +46,11 @@ fn fixture(client_certificate: &str) -> Fixture {
 impl Fixture {
     /// A call by a client with a certificate, and what it tells.
     async fn call(&self, identity: Option<&Identity>, key: Option<&'static str>) -> String {
-        let channel = match connect(self.facade.addr(), &self.server.pem, identity).await {
-            Ok(channel) => channel,
-            Err(_) => return "no connection".into(),
+        let connected = connect(self.facade.addr(), &self.server.pem, identity).await;
+        let Ok(channel) = connected else {
+            return "no connection".into();
         };
-        let result = match key {
-            Some(key) => list(channel, Bearer(key)).await,
-            None => list(channel, nothing).await,
-        };
-        match result {
+        match list(channel, key).await {
             Ok(()) => "OK".into(),
             // The client learns of a refused certificate when it first reads.
             Err(status) if status.details().is_empty() => "no connection".into(),

@@ -15,7 +15,7 @@ use tokio::{task::JoinSet, time::sleep};
 use super::{
     NAME,
     authority::{Authority, Files, Identity},
-    connect, handshake, list, nothing,
+    connect, handshake, list,
 };
 use crate::support::{Answer, Backend, EVERYTHING, Process, facade::soon, get};
 
@@ -77,7 +77,7 @@ async fn a_certificate_changes_without_a_failed_call() {
         callers.spawn(async move {
             let mut channel = connect(&address, &pem, None).await.unwrap();
             while !done.load(Ordering::Relaxed) {
-                list(channel.clone(), nothing).await.unwrap();
+                list(channel.clone(), None).await.unwrap();
                 calls.fetch_add(1, Ordering::Relaxed);
                 if !keeps_its_connection {
                     channel = connect(&address, &pem, None).await.unwrap();
@@ -149,7 +149,7 @@ async fn the_authorities_of_clients_change_for_new_connections() {
         let client = client.issue(&["client.example"]);
         let pem = &server_authority.pem;
         let channel = connect(&server.address, pem, Some(&client)).await.ok()?;
-        list(channel.clone(), nothing).await.ok()?;
+        list(channel.clone(), None).await.ok()?;
         Some(channel)
     };
     let open = call(&old).await.unwrap();
@@ -162,5 +162,5 @@ async fn the_authorities_of_clients_change_for_new_connections() {
     files.replace(&identity, &new.pem);
     reloaded(&server, "ok", 2).await;
     assert!(call(&old).await.is_none() && call(&new).await.is_some());
-    list(open, nothing).await.unwrap();
+    list(open, None).await.unwrap();
 }

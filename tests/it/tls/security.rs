@@ -11,7 +11,7 @@ use tonic::{Request, Status, service::Interceptor, transport::Channel};
 use super::{
     NAME,
     authority::{Authority, Files},
-    connect, nothing,
+    connect, list,
 };
 use crate::{
     program::key_and_entry,
@@ -157,7 +157,7 @@ async fn the_settings_file_of_the_document_does_what_it_says() {
         .await
         .unwrap();
     assert_eq!(create(&channel, Along(None, None), shop).await, "OK");
-    super::list(channel, nothing).await.unwrap();
+    list(channel, None).await.unwrap();
 
     let tokens: Vec<_> = backend
         .requests()
