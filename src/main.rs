@@ -37,6 +37,9 @@ use zeroize::Zeroizing;
 /// Exit status of a start that a wrong setting stops.
 const WRONG_SETTING: u8 = 2;
 
+/// How long the end of the process waits for what is left to be dropped.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// How long `health` waits for an answer.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -68,8 +71,9 @@ fn run() -> Result<(), Failure> {
             }
         }
     });
-    // A name lookup may hang in a thread; it has nothing left to say.
-    runtime.shutdown_background();
+    // What is left is dropped, and may have a last word for the log. A name lookup may
+    // hang in a thread; it has none.
+    runtime.shutdown_timeout(LAST_WORDS);
     result
 }
 

@@ -32,6 +32,10 @@ const NO_ERROR_CODE: &str = "NO_ERROR_CODE";
 /// gRFC A6: a negative value tells gRPC's own retries to leave a call alone.
 const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
 
+/// What a server that cannot read a message can read, as gRPC's doc/compression.md wants
+/// it told.
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+
 /// Headers are small: 8 KiB with most clients, base64 and all the rest included.
 const MAX_VIOLATION_BYTES: usize = 4_000;
 
@@ -242,6 +246,16 @@ pub fn complete(status: &Status, path: &str) -> Status {
             Reason::UnknownMethod,
             format!("there is no method {path}; server reflection lists those there are"),
         ),
+        // tonic's text has the encoding that the caller made up.
+        Code::Unimplemented => {
+            let text = "the request message is compressed, which is not supported";
+            let mut complete = refuse(Code::Unimplemented, Reason::MalformedRequest, text);
+            if let Some(supported) = status.metadata().get(ACCEPT_ENCODING) {
+                let metadata = complete.metadata_mut();
+                metadata.insert(ACCEPT_ENCODING, supported.clone());
+            }
+            complete
+        }
         code => refuse(code, Reason::MalformedRequest, text),
     }
 }

@@ -90,6 +90,7 @@ async fn a_token_is_rotated_without_a_failed_call() {
         });
     }
 
+    soon(backend.got(100)).await;
     let token = directory.path().join("token");
     replace(&token, NEW_TOKEN);
     reloaded(&server, "token", "ok", 1).await;

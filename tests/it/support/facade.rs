@@ -153,9 +153,11 @@ pub type Raw = HttpClient<HttpConnector, Body>;
 
 /// Such a client, and the origin of the server.
 pub fn raw(server: SocketAddr) -> (Raw, Uri) {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
     let client = HttpClient::builder(TokioExecutor::new())
         .http2_only(true)
-        .build_http();
+        .build(connector);
     (client, format!("http://{server}").parse().unwrap())
 }
 

@@ -80,15 +80,15 @@ impl Process {
         let reader = thread::spawn(move || {
             for line in lines.lines() {
                 let line = line.unwrap();
-                if let Some((_, rest)) = line
+                let address = line
                     .split_once("serving gRPC")
                     .and(line.split_once("listen="))
-                {
-                    let _ = tell.send(rest.split(' ').next().unwrap().to_owned());
+                    .map(|(_, rest)| rest.split(' ').next().unwrap().to_owned());
+                // Whoever is told finds the line in the log.
+                log.lock().unwrap().extend([line.as_str(), "\n"]);
+                if let Some(address) = address {
+                    let _ = tell.send(address);
                 }
-                let mut log = log.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
             }
         });
         let args = fs::read(format!("/proc/{}/cmdline", child.id())).unwrap();
