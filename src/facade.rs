@@ -2,23 +2,20 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use prometheus_client::registry::Registry;
+use prometheus_client::{metrics::info::Info, registry::Registry};
 use tokio::task::JoinSet;
 use tonic::service::Routes;
 
 use crate::{
-    access::{Access, Caller},
+    access::{self, Access, Caller},
     apps::{App, Apps},
     config::{Config, apps::AppConfig, callers::CallerFile},
     mesibo::{self, Client, error::chain},
-    metrics::Exporter,
+    metrics::{self, Exporter},
     reload::{self, Kind, Reload},
-    server::{Server, tls::Tls},
+    server::{self, Server, tls::Tls},
     service::{self, TokenDeletion},
 };
-
-/// The prefix of the names of all metrics.
-const METRICS_PREFIX: &str = "mesibo_grpc";
 
 /// A facade that has its ports, but does not serve yet.
 pub struct Facade {
@@ -30,6 +27,15 @@ pub struct Facade {
     exporter: Option<(Exporter, Registry)>,
 }
 
+/// What the parts count.
+struct Metrics {
+    server: server::Metrics,
+    access: access::Metrics,
+    service: service::Metrics,
+    upstream: mesibo::Metrics,
+    reload: reload::Metrics,
+}
+
 impl Facade {
     /// Takes the ports, and gets everything ready.
     ///
@@ -37,11 +43,9 @@ impl Facade {
     ///
     /// If anything that a setting names cannot be used, in a line that names the setting.
     pub async fn bind(config: Config) -> Result<Self, String> {
-        let mut registry = Registry::with_prefix(METRICS_PREFIX);
-        let upstream_metrics = mesibo::Metrics::default();
-        upstream_metrics.register(&mut registry);
-        let reload_metrics = reload::Metrics::default();
-        reload_metrics.register(&mut registry);
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let own = registry.sub_registry_with_prefix(metrics::PREFIX);
 
         let mut reloads = Vec::new();
         if let Some(tls) = config.server.tls.clone() {
@@ -49,27 +53,37 @@ impl Facade {
         }
         let mut apps = Vec::new();
         for app in config.apps {
-            let (app, token_file) = open(app, &upstream_metrics)?;
+            let (app, token_file) = open(app, &metrics.upstream)?;
             if let Some(file) = token_file {
                 reloads.push(reload_of_token(file, app.client.clone())?);
             }
             apps.push(app);
         }
+        let clients = apps.iter().map(|app| app.client.clone()).collect();
+        own.register_collector(Box::new(mesibo::States(clients)));
         let apps =
             Apps::new(apps, &config.default_app).ok_or("default-app: expected one of the apps")?;
-        let access = Access::new(config.callers, Arc::new(apps), config.open_reflection);
+        metrics.service.register(own, &apps);
+        let access = Access::new(
+            config.callers,
+            Arc::new(apps),
+            config.open_reflection,
+            &metrics.access,
+        );
         if let Some(file) = config.caller_file {
             reloads.push(reload_of_callers(file, access.clone())?);
         }
 
-        let server = Server::bind(config.server)
+        let server = Server::bind(config.server, &metrics.server)
             .await
             .map_err(|(setting, error)| format!("{setting}: {error}"))?;
         let exporter = match config.metrics_listen {
             None => None,
             Some(listen) => {
                 let exporter = Exporter::bind(listen).await;
-                let exporter = exporter.map_err(|error| format!("metrics-listen: {error}"))?;
+                let exporter = exporter.map_err(|error| {
+                    format!("metrics-listen: {error}; set another address, or none")
+                })?;
                 Some((exporter, registry))
             }
         };
@@ -82,10 +96,11 @@ impl Facade {
                 &config.error_codes,
                 config.token_deletion,
                 config.max_request_bytes,
+                &metrics.service,
             ),
             access,
             reloads,
-            reload_metrics,
+            reload_metrics: metrics.reload,
             exporter,
         })
     }
@@ -124,6 +139,27 @@ impl Facade {
         self.server
             .serve(self.services, self.access, shutdown)
             .await;
+    }
+}
+
+impl Metrics {
+    /// Registers all but those of the services, who need to know the apps.
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            server: server::Metrics::default(),
+            access: access::Metrics::default(),
+            service: service::Metrics::default(),
+            upstream: mesibo::Metrics::new(metrics::seconds),
+            reload: reload::Metrics::default(),
+        };
+        metrics.server.register(registry);
+        let own = registry.sub_registry_with_prefix(metrics::PREFIX);
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        own.register("build", "The program that runs", version);
+        metrics.access.register(own);
+        metrics.upstream.register(own);
+        metrics.reload.register(own);
+        metrics
     }
 }
 

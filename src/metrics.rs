@@ -5,8 +5,25 @@ use std::{io, net::SocketAddr, sync::Arc};
 use axum::{
     Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get,
 };
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use prometheus_client::{
+    encoding::text::encode, metrics::histogram::Histogram, registry::Registry,
+};
 use tokio::net::TcpListener;
+
+/// What the names of all metrics begin with that have no conventional name.
+pub const PREFIX: &str = "mesibo_grpc";
+
+/// The bounds of histograms of times, in seconds: from an answer of the facade alone to
+/// the longest deadline.
+const SECONDS: [f64; 15] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+/// A histogram of times in seconds.
+#[must_use]
+pub fn seconds() -> Histogram {
+    Histogram::new(SECONDS)
+}
 
 /// The media type of the format, `OpenMetrics` 1.0.
 const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -7,12 +7,14 @@
 //!
 //! - [`caller`]: who calls, and what each may do
 //! - [`key`]: API keys, of which only the hashes are kept
+//! - [`metrics`]: what is counted of callers
 //! - [`pattern`]: patterns of addresses
 //! - [`rate`]: how many calls a second there may be
 //! - [`rpc`]: the RPCs that there are
 
 pub mod caller;
 pub mod key;
+pub mod metrics;
 pub mod pattern;
 pub mod rate;
 pub mod rpc;
@@ -24,8 +26,12 @@ use http::{HeaderMap, header::AUTHORIZATION};
 use tonic::server::NamedService as _;
 use tonic_health::pb::health_server::HealthServer;
 
-use crate::apps::{App, Apps};
+use crate::{
+    apps::{App, Apps},
+    status::Reason,
+};
 pub use caller::{Caller, Callers};
+pub use metrics::Metrics;
 
 /// The metadata that names the app that a call is for.
 pub const APP_HEADER: &str = "mesibo-app";
@@ -42,6 +48,7 @@ pub struct Access {
     callers: Arc<ArcSwap<Callers>>,
     apps: Arc<Apps>,
     open_reflection: bool,
+    metrics: Metrics,
 }
 
 /// Who is at the other end of a connection: the names in its certificate, DNS and URI, if
@@ -58,6 +65,8 @@ pub struct Admitted {
     pub caller: Arc<Caller>,
     /// The app that it is for.
     pub app: Arc<App>,
+    /// Where it counts if a service denies it all the same.
+    pub metrics: Metrics,
 }
 
 /// Why a call is not allowed.
@@ -101,14 +110,39 @@ pub enum Denial {
     },
 }
 
-impl Access {
-    /// Lets these callers use these apps.
+impl Denial {
+    /// The reason that its status gives.
     #[must_use]
-    pub fn new(callers: Vec<Caller>, apps: Arc<Apps>, open_reflection: bool) -> Self {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::NoCredentials => Reason::NoCredentials,
+            Self::WrongKey => Reason::InvalidKey,
+            Self::UnknownCertificate => Reason::UnknownCertificate,
+            Self::Rpc { .. } => Reason::RpcNotAllowed,
+            Self::App { .. } => Reason::AppNotAllowed,
+            Self::FromAddress { .. } => Reason::SenderNotAllowed,
+            Self::AppId { .. } => Reason::AppIdNotAllowed,
+            Self::Rate { .. } => Reason::RateLimited,
+        }
+    }
+}
+
+impl Access {
+    /// Lets these callers use these apps, and counts among `metrics`.
+    #[must_use]
+    pub fn new(
+        callers: Vec<Caller>,
+        apps: Arc<Apps>,
+        open_reflection: bool,
+        metrics: &Metrics,
+    ) -> Self {
+        let callers = Callers::new(callers);
+        metrics.expect(&callers, &apps);
         Self {
-            callers: Arc::new(ArcSwap::from_pointee(Callers::new(callers))),
+            callers: Arc::new(ArcSwap::from_pointee(callers)),
             apps,
             open_reflection,
+            metrics: metrics.clone(),
         }
     }
 
@@ -121,6 +155,7 @@ impl Access {
     /// Puts others in the place of the callers, from the next call on.
     pub fn replace(&self, callers: Vec<Caller>) {
         let callers = Callers::replacing(&self.callers.load(), callers);
+        self.metrics.expect(&callers, &self.apps);
         self.callers.store(Arc::new(callers));
     }
 
@@ -132,6 +167,24 @@ impl Access {
     ///
     /// If the call is not allowed.
     pub fn admit(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        peer: &Peer,
+    ) -> Result<Option<Admitted>, Denial> {
+        let admitted = self.decide(path, headers, peer);
+        match &admitted {
+            Ok(Some(admitted)) => {
+                let Admitted { caller, app, .. } = admitted;
+                self.metrics.admitted(&caller.name, &app.name);
+            }
+            Ok(None) => {}
+            Err(denial) => self.metrics.denied(denial),
+        }
+        admitted
+    }
+
+    fn decide(
         &self,
         path: &str,
         headers: &HeaderMap,
@@ -169,6 +222,7 @@ impl Access {
             rpc,
             caller: Arc::clone(caller),
             app: Arc::clone(app),
+            metrics: self.metrics.clone(),
         }))
     }
 }

@@ -10,6 +10,12 @@ use crate::proto::FILE_DESCRIPTOR_SET;
 /// Stands for every RPC, or for every RPC of a service.
 const ANY: &str = "*";
 
+/// The RPCs whose requests may have a `request_id`.
+pub const WITH_REQUEST_ID: [&str; 2] = [
+    "mesibo.v1.GroupService/CreateGroup",
+    "mesibo.v1.MessageService/SendMessage",
+];
+
 /// Every RPC of the contract by its full name, such as
 /// `mesibo.v1.UserService/ListUsers`.
 static RPCS: LazyLock<HashSet<String>> = LazyLock::new(|| {

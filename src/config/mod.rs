@@ -126,6 +126,7 @@ impl Config {
         }
         let mut config = reader.facade(apps);
         config.server.lame_duck = reader.get(&settings::LAME_DUCK, values::delay);
+        config.metrics_listen = reader.get(&settings::METRICS_LISTEN, values::address_or_none);
         reader.finish(config)
     }
 }
@@ -159,10 +160,12 @@ impl SandboxConfig {
             token_file: None,
             rate: None,
         });
-        let config = Self {
+        let mut config = Self {
             facade: reader.facade(apps.collect()),
             emulator_listen,
         };
+        let metrics = &settings::SANDBOX_METRICS_LISTEN;
+        config.facade.metrics_listen = reader.get(metrics, values::address_or_none);
         reader.finish(config)
     }
 }
@@ -277,7 +280,7 @@ impl<L: Fn(&Setting) -> Option<String>> Reader<L> {
             token_deletion: self.get(&settings::DELETE_USER_TOKEN_OP, values::token_deletion),
             error_codes: self.get(&settings::ERROR_CODES, values::error_codes),
             log: self.get(&settings::LOG, values::log),
-            metrics_listen: self.find(&settings::METRICS_LISTEN, values::address),
+            metrics_listen: None,
         }
     }
 

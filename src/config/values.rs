@@ -39,6 +39,16 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:50051".into())
 }
 
+/// An address, or `none`.
+pub(super) fn address_or_none(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    address(text)
+        .map(Some)
+        .map_err(|mistake| format!("{mistake}, or none"))
+}
+
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()

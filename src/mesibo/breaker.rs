@@ -98,6 +98,11 @@ impl Breaker {
         })
     }
 
+    /// Whether calls are held back, but for probes.
+    pub(super) fn is_open(&self) -> bool {
+        self.state().probe_at.is_some()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -18,7 +18,7 @@ use super::{
     error::{Cause, Error, Failure},
     exchange::{Answer, Body, post},
     limit::Limit,
-    metrics::{Metrics, OfApp},
+    metrics::{Metrics, OfClient, State},
     operation::{Idempotency, Operation},
     progress::Progress,
     redact,
@@ -77,7 +77,7 @@ struct Inner {
     limit: Limit,
     breaker: Breaker,
     retries: Retries,
-    metrics: OfApp,
+    metrics: OfClient,
 }
 
 impl Client {
@@ -88,13 +88,14 @@ impl Client {
     ///
     /// If the URL, the certificates or the proxy cannot be used.
     pub fn new(mut config: Config, metrics: &Metrics) -> Result<Self, BoxError> {
+        let metrics = metrics.of_client(&config.app);
         Ok(Self(Arc::new(Inner {
             uri: config.url.as_str().parse()?,
-            connections: Connections::open(&config)?,
+            connections: Connections::open(&config, metrics.connections())?,
             limit: Limit::new(config.max_in_flight, config.max_waiting, config.max_wait),
             breaker: Breaker::new(Arc::clone(&config.app)),
             retries: Retries::default(),
-            metrics: metrics.of_app(Arc::clone(&config.app)),
+            metrics,
             token: ArcSwap::from_pointee(mem::take(&mut config.token)),
             config,
         })))
@@ -103,6 +104,22 @@ impl Client {
     /// Puts another token in the place of the application's, from the next attempt on.
     pub fn set_token(&self, token: SecretString) {
         self.0.token.store(Arc::new(token));
+    }
+
+    /// The name of the application that it is for.
+    pub(super) fn app(&self) -> &Arc<str> {
+        &self.0.config.app
+    }
+
+    /// The state that it is in.
+    pub(super) fn state(&self) -> State {
+        let Inner { limit, breaker, .. } = &*self.0;
+        State {
+            in_flight: limit.in_flight(),
+            waiting: limit.waiting(),
+            max_in_flight: self.0.config.max_in_flight,
+            breaker_open: breaker.is_open(),
+        }
     }
 
     /// Posts an operation and reads its reply. What was surely not carried out, or
@@ -124,11 +141,12 @@ impl Client {
         if operation.idempotency() != Idempotency::Safe {
             return self.write(operation, deadline, |_| ()).await;
         }
+        let started = std::time::Instant::now();
         let progress = Progress::default();
         let result = timeout_at(deadline, self.attempts(&operation, deadline, &progress))
             .await
             .unwrap_or_else(|_| Err(out_of_time(&operation, &progress)));
-        self.0.metrics.call(operation.name(), &result);
+        self.0.metrics.call(operation.name(), started, &result);
         result
     }
 
@@ -155,9 +173,10 @@ impl Client {
             let (client, operation, progress) =
                 (self.clone(), Arc::clone(&operation), progress.clone());
             async move {
+                let started = std::time::Instant::now();
                 let attempts = client.attempts(&operation, deadline, &progress);
                 let result = run_on(attempts, &mut answer, &operation, &progress).await;
-                client.0.metrics.call(operation.name(), &result);
+                client.0.metrics.call(operation.name(), started, &result);
                 learn(&result);
                 // Without a receiver there is nobody to tell.
                 let _ = answer.send(result);

@@ -18,6 +18,7 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioTimer},
 };
+use prometheus_client::metrics::gauge::Gauge;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::time::Instant;
 use tower::{
@@ -29,6 +30,7 @@ use url::{Host, Url};
 use super::{
     client::Config,
     exchange::FormBody,
+    metrics::Open,
     stream::{CheckedStream, TcpOrTls},
 };
 
@@ -54,11 +56,13 @@ pub(super) struct Connections {
 }
 
 impl Connections {
+    /// Opens none yet; those that are open are counted by `connections`.
+    ///
     /// # Errors
     ///
     /// If the certificates or the proxy cannot be used.
-    pub(super) fn open(config: &Config) -> Result<Self, BoxError> {
-        let connector = connector(config)?;
+    pub(super) fn open(config: &Config, connections: Gauge) -> Result<Self, BoxError> {
+        let connector = connector(config, connections)?;
         let pool = pool(connector.clone(), config.idle_timeout);
         Ok(Self {
             connector,
@@ -87,7 +91,7 @@ fn pool(connector: Connector, idle_timeout: Duration) -> Pool {
         .build(connector)
 }
 
-fn connector(config: &Config) -> Result<Connector, BoxError> {
+fn connector(config: &Config, connections: Gauge) -> Result<Connector, BoxError> {
     let mut tcp = HttpConnector::new();
     // The URL may be of HTTPS; the layer above sees to that.
     tcp.enforce_http(false);
@@ -98,7 +102,8 @@ fn connector(config: &Config) -> Result<Connector, BoxError> {
         .enable_http1();
 
     let Some(Proxy(proxy)) = config.proxy.as_ref().filter(|_| !is_loopback(&config.url)) else {
-        return Ok(checked(tls.wrap_connector(tcp), config.connect_timeout));
+        let connector = tls.wrap_connector(tcp);
+        return Ok(checked(connector, config.connect_timeout, connections));
     };
     let upstream = config.url.as_str().parse()?;
     let proxy = Matcher::builder()
@@ -110,16 +115,20 @@ fn connector(config: &Config) -> Result<Connector, BoxError> {
     if let Some(credentials) = proxy.basic_auth() {
         tunnel = tunnel.with_auth(credentials.clone());
     }
-    Ok(checked(tls.wrap_connector(tunnel), config.connect_timeout))
+    let connector = tls.wrap_connector(tunnel);
+    Ok(checked(connector, config.connect_timeout, connections))
 }
 
 /// A connector whose connections are checked before they are used again.
-fn checked<C>(connector: C, connect_timeout: Duration) -> Connector
+fn checked<C>(connector: C, connect_timeout: Duration, connections: Gauge) -> Connector
 where
     C: Service<Uri, Response = TcpOrTls, Error = BoxError> + Clone + Send + Sync + 'static,
     C::Future: Send,
 {
-    let checked = connector.map_response(CheckedStream::new);
+    let checked = connector.map_response(move |stream| {
+        let open = Open::new(&connections);
+        CheckedStream::new(stream, open)
+    });
     let timeout = TimeoutLayer::new(connect_timeout);
     BoxCloneSyncService::new(ServiceBuilder::new().layer(timeout).service(checked))
 }

@@ -119,8 +119,12 @@ impl Error {
         &self.failure
     }
 
-    /// What [`Self::outcome`] may be.
-    pub(super) const OUTCOMES: [&str; 9] = [
+    /// The outcome of a call without an error.
+    pub(super) const NONE: &str = "ok";
+
+    /// What may become of a call: nothing wrong, or what [`Self::outcome`] says.
+    pub(super) const OUTCOMES: [&str; 10] = [
+        Self::NONE,
         "refused",
         "http_status",
         "redirect",

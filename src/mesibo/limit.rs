@@ -16,7 +16,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Lets so many requests through at a time, and a few more wait. What is above is
 /// turned away at once: a queue that grows only makes everyone late.
 pub(super) struct Limit {
+    max_in_flight: usize,
     slots: Semaphore,
+    max_waiting: usize,
     queue: Semaphore,
     max_wait: Duration,
 }
@@ -24,10 +26,22 @@ pub(super) struct Limit {
 impl Limit {
     pub(super) fn new(max_in_flight: usize, max_waiting: usize, max_wait: Duration) -> Self {
         Self {
+            max_in_flight,
             slots: Semaphore::new(max_in_flight),
+            max_waiting,
             queue: Semaphore::new(max_waiting),
             max_wait,
         }
+    }
+
+    /// How many requests are in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.max_in_flight - self.slots.available_permits()
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.max_waiting - self.queue.available_permits()
     }
 
     /// Waits for a slot, which is free again when the permit is dropped.

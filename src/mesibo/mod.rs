@@ -16,7 +16,7 @@
 //! - [`reply`]: what the answers hold
 //! - `lenient`: reading of Mesibo's loosely typed JSON
 //! - [`error`]: what can go wrong
-//! - `metrics`: what is counted
+//! - `metrics`: what is counted, and the state of clients
 //! - `redact`: excerpts of replies for the log, without tokens
 
 mod breaker;
@@ -38,5 +38,5 @@ mod stream;
 pub use client::{Client, Config};
 pub use connections::Proxy;
 pub use error::{Error, Failure};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, States};
 pub use operation::{Idempotency, Operation};

@@ -27,12 +27,15 @@ use hyper_util::{
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
+use super::metrics::Open;
+
 /// A connection, with TLS or without.
 pub(super) type TcpOrTls = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// A connection that is checked before it is used again.
 pub(super) struct CheckedStream {
     stream: TcpOrTls,
+    _open: Open,
     /// Whether something was read since a request was written: what is written next is
     /// another one.
     answered: bool,
@@ -60,9 +63,10 @@ enum Writing {
 pub(super) struct Stale;
 
 impl CheckedStream {
-    pub(super) fn new(stream: TcpOrTls) -> Self {
+    pub(super) fn new(stream: TcpOrTls, open: Open) -> Self {
         Self {
             stream,
+            _open: open,
             answered: false,
             unwritten: Unwritten::default(),
         }

@@ -6,7 +6,7 @@ use axum::Router;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
 
 use super::{
-    Limits,
+    Limits, Metrics,
     accept::{Acceptor, Seldom},
     connection::Connection,
     tls::Tls,
@@ -19,6 +19,7 @@ pub(super) async fn serve(
     tls: Option<Tls>,
     router: Router,
     limits: Limits,
+    metrics: &Metrics,
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) {
@@ -38,7 +39,11 @@ pub(super) async fn serve(
                 if connections.len() < limits.max_connections {
                     let connection =
                         Connection::new(stream, tls.clone(), limits, stopping.clone());
-                    connections.spawn(connection.serve(router.clone()));
+                    let (open, router) = (metrics.open(), router.clone());
+                    connections.spawn(async move {
+                        connection.serve(router).await;
+                        drop(open);
+                    });
                 } else if warned.passes() {
                     // The stream is dropped, and so closed: the client learns at once
                     // that it has to go elsewhere or come back later. In the backlog

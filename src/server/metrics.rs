@@ -7,12 +7,7 @@ use std::{
 };
 
 use prometheus_client::{
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::Histogram,
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 use prost::Message as _;
@@ -20,7 +15,7 @@ use prost_types::FileDescriptorSet;
 use tonic::Code;
 
 use super::DESCRIPTORS;
-use crate::metrics::{PREFIX, Seconds};
+use crate::metrics::{PREFIX, seconds};
 
 /// What stands for a service or a method that there is not. Callers can make names up,
 /// and each would be a series.
@@ -46,6 +41,8 @@ const CODES: [(Code, &str); 17] = [
     (Code::DataLoss, "DataLoss"),
     (Code::Unauthenticated, "Unauthenticated"),
 ];
+
+type Seconds = fn() -> Histogram;
 
 type Labels<const N: usize> = [(&'static str, String); N];
 
@@ -77,10 +74,13 @@ pub(super) struct Started {
     at: Instant,
 }
 
+/// A connection that is open.
+pub(super) struct Open(Gauge);
+
 impl Default for Metrics {
     fn default() -> Self {
         let (started, handled) = (Family::default(), Family::default());
-        let seconds = Family::new_with_constructor(Seconds);
+        let seconds = Family::new_with_constructor(seconds as Seconds);
         let new = |service: &str, name: &str| {
             Arc::new(Method::new(service, name, &started, &handled, &seconds))
         };
@@ -147,9 +147,16 @@ impl Metrics {
         self.panics.inc();
     }
 
-    /// So many connections are open.
-    pub(super) fn connected(&self, count: usize) {
-        self.connections.set(count.try_into().unwrap_or(i64::MAX));
+    /// A connection is open, until this is dropped.
+    pub(super) fn open(&self) -> Open {
+        self.connections.inc();
+        Open(self.connections.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

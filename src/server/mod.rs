@@ -7,15 +7,21 @@
 //! - [`tls`]: TLS, and the certificates of clients
 //! - `admission`: who may call what
 //! - `deadline`: by when a call must be answered
+//! - `drain`: reads what nobody else reads of a request
 //! - `health`: the health service
+//! - `calls`: every call, counted and timed
+//! - [`metrics`]: what is counted
 //! - `statuses`: makes every status complete, whoever made it
 
 mod accept;
 mod admission;
+mod calls;
 mod connection;
 mod connections;
 mod deadline;
+mod drain;
 mod health;
+mod metrics;
 mod statuses;
 pub mod tls;
 
@@ -32,7 +38,16 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{access::Access, proto};
 pub use deadline::Deadlines;
+pub use metrics::Metrics;
 use tls::Tls;
+
+/// The descriptors of every service that is served.
+const DESCRIPTORS: [&[u8]; 4] = [
+    proto::FILE_DESCRIPTOR_SET,
+    tonic_health::pb::FILE_DESCRIPTOR_SET,
+    tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+    tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+];
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -94,15 +109,20 @@ pub struct Server {
     local_addr: SocketAddr,
     /// For health alone, without TLS.
     health: Option<TcpListener>,
+    metrics: Metrics,
 }
 
 impl Server {
-    /// Takes the port, and the one for health if there is to be one.
+    /// Takes the port, and the one for health if there is to be one. The server counts
+    /// among `metrics`.
     ///
     /// # Errors
     ///
     /// If an address cannot be listened on, with the name of its setting.
-    pub async fn bind(config: Config) -> Result<Self, (&'static str, io::Error)> {
+    pub async fn bind(
+        config: Config,
+        metrics: &Metrics,
+    ) -> Result<Self, (&'static str, io::Error)> {
         let grpc = TcpListener::bind(config.listen)
             .await
             .map_err(|error| ("listen", error))?;
@@ -120,6 +140,7 @@ impl Server {
             grpc,
             local_addr,
             health,
+            metrics: metrics.clone(),
         })
     }
 
@@ -143,17 +164,18 @@ impl Server {
             config,
             grpc,
             health: probes,
+            metrics,
             ..
         } = self;
         let (health, reporter) = health::service();
-        let for_probes =
-            with_statuses(Routes::new(HealthServer::new(health.clone())).into_axum_router());
+        let for_probes = Routes::new(HealthServer::new(health.clone())).into_axum_router();
+        let for_probes = watched(for_probes, &metrics);
         let router = add_common_services(services, health)
             .into_axum_router()
             // From the inside out: what is added last sees a call first.
             .layer(from_fn_with_state(config.deadlines, deadline::layer))
             .layer(from_fn_with_state(access, admission::layer));
-        let router = with_statuses(router);
+        let router = watched(router, &metrics);
 
         reporter.serving();
         let (stop, stopping) = watch::channel(());
@@ -172,21 +194,32 @@ impl Server {
             }
         };
         let (limits, grace) = (config.limits, config.shutdown_grace);
-        let calls = connections::serve(grpc, config.tls, router, limits, stopped(), grace);
+        let calls =
+            connections::serve(grpc, config.tls, router, limits, &metrics, stopped(), grace);
         let probes = async {
             if let Some(listener) = probes {
-                connections::serve(listener, None, for_probes, limits, stopped(), grace).await;
+                let (tls, router) = (None, for_probes);
+                connections::serve(listener, tls, router, limits, &metrics, stopped(), grace).await;
             }
         };
         tokio::join!(shutdown, calls, probes);
     }
 }
 
-/// Whatever happens behind it, every answer has a complete status.
-fn with_statuses(router: Router) -> Router {
+/// Whatever happens behind it, every answer has a complete status, and is counted.
+fn watched(router: Router, metrics: &Metrics) -> Router {
+    let of_panic = {
+        let metrics = metrics.clone();
+        move |_| {
+            metrics.panicked();
+            statuses::of_panic()
+        }
+    };
     router
-        .layer(CatchPanicLayer::custom(statuses::of_panic))
+        .layer(CatchPanicLayer::custom(of_panic))
         .layer(from_fn(statuses::layer))
+        .layer(from_fn_with_state(metrics.clone(), calls::layer))
+        .layer(from_fn(drain::layer))
 }
 
 /// Adds health, and both versions of reflection: many tools know only the older.

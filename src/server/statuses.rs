@@ -4,8 +4,6 @@
 //! message that is too large or cannot be decoded. Their statuses lack the
 //! `ErrorInfo` that every status of the facade carries, and some have another code.
 
-use std::any::Any;
-
 use axum::{
     body::Body,
     extract::Request,
@@ -50,7 +48,7 @@ pub(super) async fn layer(request: Request, next: Next) -> Response {
 }
 
 /// What a caller gets of a panic. The log has the rest, by the panic hook.
-pub(super) fn of_panic(_: Box<dyn Any + Send>) -> Response {
+pub(super) fn of_panic() -> Response {
     status::refuse(
         Code::Internal,
         Reason::InternalPanic,

@@ -68,7 +68,9 @@ impl Audit {
     }
 
     fn write(&self, ending: &Ending) {
-        let Admitted { rpc, caller, app } = &self.admitted;
+        let Admitted {
+            rpc, caller, app, ..
+        } = &self.admitted;
         tracing::info!(
             target: "mesibo_grpc::audit",
             caller = &*caller.name,

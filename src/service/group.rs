@@ -2,7 +2,7 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{once::Once, open, validation::Rules};
+use super::{Metrics, once::Once, open, validation::Rules};
 use crate::{
     mesibo::{
         operation::{GroupOptions, Operation, Permissions, op},
@@ -24,12 +24,13 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// A service. What Mesibo's error codes mean is for `codes` to say.
+    /// A service. What Mesibo's error codes mean is for `codes` to say; what it
+    /// answers again it counts among `metrics`.
     #[must_use]
-    pub fn new(codes: ErrorCodes) -> Self {
+    pub fn new(codes: ErrorCodes, metrics: Metrics) -> Self {
         Self {
             codes,
-            created: Once::new(),
+            created: Once::new(metrics),
         }
     }
 }

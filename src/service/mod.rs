@@ -3,12 +3,14 @@
 //!
 //! - [`user`], [`group`], [`message`]: one function an RPC
 //! - `audit`: a line for every call that changes something
+//! - `metrics`: what they count
 //! - `once`: answers that are given again for the same `request_id`
 //! - `validation`: the rules that a request must meet
 
 mod audit;
 pub mod group;
 pub mod message;
+mod metrics;
 mod once;
 pub mod user;
 mod validation;
@@ -28,6 +30,7 @@ use crate::{
     status::{self, ErrorCodes},
 };
 use audit::Audit;
+pub use metrics::Metrics;
 pub use user::TokenDeletion;
 
 /// By when a call must be answered. The server puts it among the extensions of
@@ -79,7 +82,7 @@ impl Call {
             return Ok(());
         }
         let caller = Arc::clone(&caller.name);
-        Err(status::denied(&Denial::FromAddress { caller }))
+        Err(self.denied(&Denial::FromAddress { caller }))
     }
 
     /// Whether its caller may make and delete user tokens for an `app_id`, or for all.
@@ -89,7 +92,12 @@ impl Call {
             return Ok(());
         }
         let caller = Arc::clone(&caller.name);
-        Err(status::denied(&Denial::AppId { caller }))
+        Err(self.denied(&Denial::AppId { caller }))
+    }
+
+    fn denied(&self, denial: &Denial) -> Status {
+        self.admitted.metrics.denied(denial);
+        status::denied(denial)
     }
 
     /// The status of a call to Mesibo that failed. The log has what it does not tell.
@@ -116,16 +124,18 @@ impl Call {
 }
 
 /// The services of the contract, none of which takes a request message above
-/// `max_request_bytes`. What Mesibo's error codes mean is for `codes` to say.
+/// `max_request_bytes`. What Mesibo's error codes mean is for `codes` to say; they count
+/// among `metrics`.
 #[must_use]
 pub fn routes(
     codes: &ErrorCodes,
     token_deletion: TokenDeletion,
     max_request_bytes: usize,
+    metrics: &Metrics,
 ) -> Routes {
     let users = user::Users::new(codes.clone(), token_deletion);
-    let groups = group::Groups::new(codes.clone());
-    let messages = message::Messages::new(codes.clone());
+    let groups = group::Groups::new(codes.clone(), metrics.clone());
+    let messages = message::Messages::new(codes.clone(), metrics.clone());
     Routes::new(UserServiceServer::new(users).max_decoding_message_size(max_request_bytes))
         .add_service(GroupServiceServer::new(groups).max_decoding_message_size(max_request_bytes))
         .add_service(

@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::timeout_at};
 use tonic::{Response, Status, metadata::MetadataValue};
 use uuid::Uuid;
 
-use super::Call;
+use super::{Call, Metrics};
 use crate::{
     mesibo::{Error, Failure, Operation, reply::FromReply},
     status,
@@ -37,6 +37,7 @@ const REPLAYED: &str = "request-replayed";
 pub(super) struct Once<T>(Arc<Memory<T>>);
 
 struct Memory<T> {
+    metrics: Metrics,
     /// Calls in flight are never forgotten, however many there are.
     under_way: Mutex<HashMap<Key, UnderWay<T>>>,
     done: Cache<Key, Done<T>>,
@@ -84,8 +85,9 @@ struct Ticket<T: Clone + Send + Sync + 'static> {
 }
 
 impl<T: Clone + Send + Sync + 'static> Once<T> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(metrics: Metrics) -> Self {
         Self(Arc::new(Memory {
+            metrics,
             under_way: Mutex::default(),
             done: Cache::builder()
                 .max_capacity(CAPACITY)
@@ -134,6 +136,7 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
             };
             match timeout_at(call.deadline, answer.wait_for(Option::is_some)).await {
                 Ok(Ok(answer)) => {
+                    self.0.metrics.replayed(&call.admitted);
                     return replay(answer.clone().expect("it was waited for"));
                 }
                 // The first was given up before it was sent, so it is this one's turn.
@@ -286,7 +289,7 @@ mod tests {
 
     #[test]
     fn an_id_is_remembered_with_its_answer_or_free_again() {
-        let once = Once::new();
+        let once = Once::new(Metrics::default());
         first(&once, 1).remember(Ok(7));
         assert_eq!(again(&once, 1).unwrap().unwrap(), 7);
         let unknown = Status::unknown("who knows");
@@ -299,7 +302,7 @@ mod tests {
 
     #[test]
     fn another_request_with_the_same_id_is_refused_whether_the_first_is_done_or_not() {
-        let once = Once::new();
+        let once = Once::new(Metrics::default());
         let ticket = first(&once, 1);
         let other = || once.turn(&key(1), &operation("crew")).err().unwrap();
         assert_eq!(other().code(), Code::InvalidArgument);
@@ -309,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_defect_leaves_the_id_taken() {
-        let once = Once::new();
+        let once = Once::new(Metrics::default());
         drop(first(&once, 1));
         assert_eq!(again(&once, 1).unwrap().unwrap_err().code(), Code::Internal);
         assert!(once.0.under_way().is_empty());
@@ -317,7 +320,7 @@ mod tests {
 
     #[test]
     fn an_id_belongs_to_its_caller_and_its_app() {
-        let once = Once::new();
+        let once = Once::new(Metrics::default());
         let mine = first(&once, 1);
         for other in [
             Key {
@@ -337,7 +340,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_calls_under_way_are_never_forgotten() {
-        let once = Once::new();
+        let once = Once::new(Metrics::default());
         let under_way = first(&once, 0);
         for id in 1..=150_000 {
             first(&once, id).remember(Ok(7));

@@ -165,49 +165,38 @@ pub fn request_id_reused(op: &str) -> Status {
 /// The status of a call that is not allowed.
 #[must_use]
 pub fn denied(denial: &Denial) -> Status {
-    let of_caller = |reason, caller: &str, may_not: &str| {
+    let reason = denial.reason();
+    let unauthenticated = |text: &str| Draft::new(Code::Unauthenticated, reason, text);
+    let of_caller = |caller: &str, may_not: &str| {
         let text = format!("the caller {caller} {may_not}; the facade's operator may allow it");
         Draft::new(Code::PermissionDenied, reason, text).with("caller", caller)
     };
-    let unauthenticated = |reason, text: &str| Draft::new(Code::Unauthenticated, reason, text);
     match denial {
         Denial::NoCredentials => unauthenticated(
-            Reason::NoCredentials,
             "the call does not say who calls; send the metadata authorization: Bearer KEY, \
              with a key that the facade's operator gives",
         ),
         Denial::WrongKey => unauthenticated(
-            Reason::InvalidKey,
             "authorization must be Bearer and one valid key, which the facade's operator gives",
         ),
         Denial::UnknownCertificate => unauthenticated(
-            Reason::UnknownCertificate,
             "the names in the client certificate must be those of one caller, which the \
              facade's operator defines",
         ),
-        Denial::Rpc { caller, rpc } => of_caller(
-            Reason::RpcNotAllowed,
-            caller,
-            &format!("may not call {rpc}"),
-        ),
+        Denial::Rpc { caller, rpc } => of_caller(caller, &format!("may not call {rpc}")),
         Denial::App { caller } => of_caller(
-            Reason::AppNotAllowed,
             caller,
             "may not use this app, or there is none of this name",
         ),
-        Denial::FromAddress { caller } => of_caller(
-            Reason::SenderNotAllowed,
-            caller,
-            "may not send messages from this address",
-        ),
-        Denial::AppId { caller } => of_caller(
-            Reason::AppIdNotAllowed,
-            caller,
-            "may not make or delete user tokens for this app_id",
-        ),
+        Denial::FromAddress { caller } => {
+            of_caller(caller, "may not send messages from this address")
+        }
+        Denial::AppId { caller } => {
+            of_caller(caller, "may not make or delete user tokens for this app_id")
+        }
         Denial::Rate { limit, retry_after } => Draft::new(
             Code::ResourceExhausted,
-            Reason::RateLimited,
+            reason,
             format!("too many calls of this {limit}; nothing was sent, so try it again later"),
         )
         .with("limit", *limit)
@@ -256,6 +245,12 @@ pub fn complete(status: &Status, path: &str) -> Status {
             }
             complete
         }
+        // What tonic makes of a stream that is reset. Nobody is there to read it.
+        Code::Unknown => refuse(
+            Code::Cancelled,
+            Reason::MalformedRequest,
+            "the request ended before it was complete",
+        ),
         code => refuse(code, Reason::MalformedRequest, text),
     }
 }

@@ -56,6 +56,18 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Those of calls that are not allowed.
+    pub const DENIALS: [Self; 8] = [
+        Self::NoCredentials,
+        Self::InvalidKey,
+        Self::UnknownCertificate,
+        Self::RpcNotAllowed,
+        Self::AppNotAllowed,
+        Self::SenderNotAllowed,
+        Self::AppIdNotAllowed,
+        Self::RateLimited,
+    ];
+
     /// The reason as callers read it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

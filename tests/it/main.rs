@@ -10,6 +10,7 @@ mod errors;
 mod faults;
 mod health;
 mod limits;
+mod metrics;
 mod once;
 mod overload;
 mod polyglot;

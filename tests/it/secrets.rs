@@ -68,11 +68,12 @@ fn echoes() -> Vec<Answer> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_status_and_no_log_line_at_any_level_has_a_token() {
     let settings = settings_file(&format!(
-        "log = \"trace\"\ndefault-deadline = \"300ms\"\nmetrics-listen = \"127.0.0.1:0\"\n\
+        "log = \"trace\"\ndefault-deadline = \"300ms\"\n\
          [callers.orders]\nkeys = [\"{}\"]\nmay-call = [\"*\"]\n",
         KeyHash::of(KEY.as_bytes())
     ));
-    let config = ["--config", settings.path().to_str().unwrap()];
+    let config = settings.path().to_str().unwrap();
+    let config = ["--config", config, "--metrics-listen", "127.0.0.1:0"];
     for answer in echoes() {
         let backend = Backend::always(answer.clone());
         let process = Process::serve(&backend.url(), &config);

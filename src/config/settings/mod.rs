@@ -31,7 +31,8 @@ pub struct Setting {
 pub(crate) const SWITCH: &str = "true|false";
 
 /// Settings of `serve` alone: the way to Mesibo, and time for load balancers.
-pub(crate) const SERVE: [&Setting; 6] = [
+pub(crate) const SERVE: [&Setting; 7] = [
+    &METRICS_LISTEN,
     &APP_TOKEN,
     &APP_TOKEN_FILE,
     &UPSTREAM_URL,
@@ -41,10 +42,10 @@ pub(crate) const SERVE: [&Setting; 6] = [
 ];
 
 /// Settings of `sandbox` alone.
-pub(crate) const SANDBOX: [&Setting; 1] = [&EMULATOR_LISTEN];
+pub(crate) const SANDBOX: [&Setting; 2] = [&EMULATOR_LISTEN, &SANDBOX_METRICS_LISTEN];
 
 /// Settings of the facade, which `serve` and `sandbox` have in common.
-pub(crate) const FACADE: [&Setting; 35] = [
+pub(crate) const FACADE: [&Setting; 34] = [
     &CONFIG,
     &LISTEN,
     &HEALTH_LISTEN,
@@ -56,7 +57,6 @@ pub(crate) const FACADE: [&Setting; 35] = [
     &ALLOW_PLAINTEXT,
     &OPEN_REFLECTION,
     &DEFAULT_APP,
-    &METRICS_LISTEN,
     &UPSTREAM_CONNECT_TIMEOUT,
     &UPSTREAM_IDLE_TIMEOUT,
     &UPSTREAM_CONNECTION_LIFETIME,

@@ -14,9 +14,14 @@ pub(crate) const METRICS_LISTEN: Setting = Setting {
     name: "metrics-listen",
     env: "MESIBO_GRPC_METRICS_LISTEN",
     value: "ADDR",
-    default: None,
-    help: "IP address and port to serve metrics on, at /metrics, for Prometheus; none if \
-           not set",
+    default: Some("127.0.0.1:9464"),
+    help: "IP address and port to serve metrics on, at /metrics, for Prometheus; or none",
+};
+
+/// Several sandboxes run side by side, and nobody watches them.
+pub(crate) const SANDBOX_METRICS_LISTEN: Setting = Setting {
+    default: Some("none"),
+    ..METRICS_LISTEN
 };
 
 pub(crate) const MAX_REQUEST_BYTES: Setting = Setting {

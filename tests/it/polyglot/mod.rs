@@ -124,8 +124,9 @@ fn listening_in(backend: &Backend, headers: Arc<Mutex<Vec<HeaderMap>>>) -> Facad
     ));
     let settings = [("config", file.path().to_str().unwrap())];
     let config = facade::config(&backend.url(), &settings);
+    let metrics = service::Metrics::default();
     let (codes, token_deletion) = (&config.error_codes, config.token_deletion);
-    let services = service::routes(codes, token_deletion, config.max_request_bytes)
+    let services = service::routes(codes, token_deletion, config.max_request_bytes, &metrics)
         .into_axum_router()
         .layer(map_request(move |request: Request| {
             headers.lock().unwrap().push(request.headers().clone());

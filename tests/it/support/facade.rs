@@ -14,10 +14,11 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use mesibo_grpc::{
-    access::Access,
+    access::{self, Access},
     apps::{App, Apps},
     config::Config,
     mesibo::{Client, Metrics},
+    metrics::seconds,
     proto::{
         group_service_client::GroupServiceClient, message_service_client::MessageServiceClient,
         user_service_client::UserServiceClient,
@@ -70,15 +71,17 @@ impl Facade {
     /// The server of a facade with these settings, around other services.
     pub fn serving(services: Routes, config: Config) -> Self {
         Self::start("http", async move |tell, stopped| {
-            let server = Server::bind(config.server).await.unwrap();
+            let metrics = mesibo_grpc::server::Metrics::default();
+            let server = Server::bind(config.server, &metrics).await.unwrap();
             tell.send(server.local_addr()).unwrap();
             let apps = config.apps.into_iter().map(|app| App {
                 name: app.upstream.app.clone(),
-                client: Client::new(app.upstream, &Metrics::default()).unwrap(),
+                client: Client::new(app.upstream, &Metrics::new(seconds)).unwrap(),
                 rate: None,
             });
             let apps = Apps::new(apps.collect(), &config.default_app).unwrap();
-            let access = Access::new(config.callers, Arc::new(apps), config.open_reflection);
+            let (apps, open) = (Arc::new(apps), config.open_reflection);
+            let access = Access::new(config.callers, apps, open, &access::Metrics::default());
             server.serve(services, access, stopped).await;
         })
     }
@@ -132,6 +135,7 @@ pub fn config(upstream_url: &str, settings: &[(&str, &str)]) -> Config {
 pub fn config_of_apps(settings: &[(&str, &str)]) -> Config {
     let mut values = HashMap::from([
         ("listen", "127.0.0.1:0"),
+        ("metrics-listen", "none"),
         // A fixture that is dropped has no calls to wait for.
         ("lame-duck", "0s"),
         ("shutdown-grace", "1ms"),

@@ -33,6 +33,8 @@ pub struct Process {
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(args).env_clear();
+    // Many run side by side.
+    command.env("MESIBO_GRPC_METRICS_LISTEN", "none");
     command
 }
 
