@@ -14,6 +14,9 @@ use super::{client::Client, error::Error, operation::op};
 /// How the histograms of times, in seconds, are made.
 type Seconds = fn() -> Histogram;
 
+/// A number of a state.
+type OfState = fn(State) -> usize;
+
 /// What clients count, by the app that they are for. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -181,7 +184,7 @@ impl Drop for Open {
 
 impl Collector for States {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let gauges: [(_, _, fn(State) -> usize); 4] = [
+        let gauges: [(&str, &str, OfState); 4] = [
             (
                 "upstream_in_flight",
                 "Requests to Mesibo that are in flight",
