@@ -15,6 +15,8 @@
 //! - [`status`]: the one road from a failure to a gRPC status
 //! - [`server`]: the gRPC server around the services
 //! - [`reload`]: files that are read again when they change
+//! - [`record`]: what the log tells of a call at its end
+//! - [`telemetry`]: logs and traces
 //! - [`metrics`]: what is counted, for Prometheus
 //! - [`sandbox`]: an emulator of Mesibo's backend, for work without an account
 
@@ -26,8 +28,10 @@ pub mod facade;
 pub mod mesibo;
 pub mod metrics;
 pub mod proto;
+pub mod record;
 pub mod reload;
 pub mod sandbox;
 pub mod server;
 pub mod service;
 pub mod status;
+pub mod telemetry;

@@ -1,15 +1,7 @@
 //! Parses the command line, starts tracing, and runs one command.
 
 use std::{
-    backtrace::Backtrace,
-    env,
-    error::Error,
-    future::pending,
-    io::{self, IsTerminal as _},
-    net::SocketAddr,
-    panic,
-    process::ExitCode,
-    time::Duration,
+    env, error::Error, future::pending, io, net::SocketAddr, process::ExitCode, time::Duration,
 };
 
 use mesibo_grpc::{
@@ -19,6 +11,7 @@ use mesibo_grpc::{
     facade::Facade,
     mesibo::error::chain,
     sandbox::Sandbox,
+    telemetry::{self, Telemetry},
 };
 use secrecy::ExposeSecret as _;
 use tokio::{
@@ -31,7 +24,6 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 use tracing::field;
-use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _};
 use zeroize::Zeroizing;
 
 /// Exit status of a start that a wrong setting stops.
@@ -78,12 +70,12 @@ fn run() -> Result<(), Failure> {
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {
-    start_tracing(config.log.clone());
+    let _telemetry = start_telemetry(&config)?;
     serve_facade(config, |_| ()).await
 }
 
 async fn sandbox(mut config: SandboxConfig) -> Result<(), Failure> {
-    start_tracing(config.facade.log.clone());
+    let _telemetry = start_telemetry(&config.facade)?;
     let emulator = Sandbox::bind(config.emulator_listen, config::SANDBOX_TOKEN)
         .await
         .map_err(|error| wrong("emulator-listen", &error))?;
@@ -95,6 +87,11 @@ async fn sandbox(mut config: SandboxConfig) -> Result<(), Failure> {
         served = serve_facade(config.facade, |address| greet(address, api.as_str())) => served,
         Err(error) = emulator.serve(pending()) => Err(failed("the emulator failed", &error)),
     }
+}
+
+fn start_telemetry(config: &Config) -> Result<Telemetry, Failure> {
+    telemetry::start(config.log.clone(), config.log_format)
+        .map_err(|error| failed("cannot send traces", &*error))
 }
 
 /// Serves until a signal. `ready` learns the address as soon as there is one.
@@ -181,20 +178,6 @@ fn on_signal() -> io::Result<oneshot::Receiver<()>> {
         std::process::exit(1);
     });
     Ok(stopped)
-}
-
-/// Logs to standard error, panics with their backtraces included.
-fn start_tracing(targets: Targets) {
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_filter(targets);
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))
-        .expect("nothing else sets a subscriber");
-    panic::set_hook(Box::new(|panic| {
-        let backtrace = Backtrace::force_capture();
-        tracing::error!(%backtrace, "{panic}");
-    }));
 }
 
 /// Prints, ready to paste, what to try first in the sandbox.

@@ -30,7 +30,9 @@ use tracing_subscriber::filter::Targets;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::{access::Caller, mesibo, service::TokenDeletion, status::ErrorCodes};
+use crate::{
+    access::Caller, mesibo, service::TokenDeletion, status::ErrorCodes, telemetry::Format,
+};
 use apps::AppConfig;
 use callers::{CallerFile, Surroundings, TlsKind};
 use file::File;
@@ -62,6 +64,8 @@ pub struct Config {
     pub error_codes: ErrorCodes,
     /// What is logged.
     pub log: Targets,
+    /// How it is written.
+    pub log_format: Format,
     /// Where metrics are served, if at all.
     pub metrics_listen: Option<SocketAddr>,
 }
@@ -280,6 +284,7 @@ impl<L: Fn(&Setting) -> Option<String>> Reader<L> {
             token_deletion: self.get(&settings::DELETE_USER_TOKEN_OP, values::token_deletion),
             error_codes: self.get(&settings::ERROR_CODES, values::error_codes),
             log: self.get(&settings::LOG, values::log),
+            log_format: self.get(&settings::LOG_FORMAT, values::log_format),
             metrics_listen: None,
         }
     }

@@ -91,6 +91,7 @@ fn all_mistakes_are_reported_together_in_one_line_without_values() {
         (&DELETE_USER_TOKEN_OP, "s3cret"),
         (&ERROR_CODES, "NOCREDIT=s3cret"),
         (&LOG, "s3cret"),
+        (&LOG_FORMAT, "s3cret"),
         (&APP_TOKEN, "s3cret s3cret"),
     ])
     .unwrap_err();

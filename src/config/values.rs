@@ -23,6 +23,7 @@ use crate::{
     mesibo::{Proxy, connections::is_loopback},
     service::TokenDeletion,
     status::ErrorCodes,
+    telemetry::Format,
 };
 
 /// Longest time that a setting takes; far below what a clock can hold.
@@ -255,6 +256,14 @@ pub(super) fn log(text: &str) -> Result<Targets, String> {
              warn,mesibo_grpc=debug"
                 .into()
         })
+}
+
+pub(super) fn log_format(text: &str) -> Result<Format, String> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        _ => Err("expected text or json".into()),
+    }
 }
 
 fn positive<T: TryFrom<u32>>(text: &str, max: u32) -> Option<T> {

@@ -4,12 +4,14 @@ use std::{mem, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use http::Uri;
+use opentelemetry::context::FutureExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{
     sync::oneshot,
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tower::BoxError;
+use tracing::{Instrument as _, Span, field};
 use url::Url;
 
 use super::{
@@ -172,7 +174,7 @@ impl Client {
         tokio::spawn({
             let (client, operation, progress) =
                 (self.clone(), Arc::clone(&operation), progress.clone());
-            async move {
+            let write = async move {
                 let started = std::time::Instant::now();
                 let attempts = client.attempts(&operation, deadline, &progress);
                 let result = run_on(attempts, &mut answer, &operation, &progress).await;
@@ -180,7 +182,9 @@ impl Client {
                 learn(&result);
                 // Without a receiver there is nobody to tell.
                 let _ = answer.send(result);
-            }
+            };
+            // It is a part of the call, wherever it runs.
+            write.in_current_span().with_current_context()
         });
         match timeout_at(deadline, answered).await {
             Ok(result) => result.expect("the task answers before it ends"),
@@ -240,7 +244,9 @@ impl Client {
 
         let token = token.load_full();
         let form = operation.form(token.expose_secret());
-        let answer = post(&connections.current(), uri, form, progress).await;
+        let answer = post(&connections.current(), uri, form, progress)
+            .instrument(client_span(uri))
+            .await;
         let answer = match answer {
             Ok(response) => Ok(Answer::read(response, config.max_reply_bytes).await),
             Err(failed) => Err(failed),
@@ -254,6 +260,18 @@ impl Client {
         );
         result
     }
+}
+
+/// The span of an HTTP request, as OpenTelemetry's conventions for HTTP have it.
+fn client_span(uri: &Uri) -> Span {
+    tracing::debug_span!(
+        "POST",
+        otel.kind = "client",
+        http.request.method = "POST",
+        server.address = uri.host(),
+        server.port = uri.port_u16(),
+        http.response.status_code = field::Empty,
+    )
 }
 
 /// Decides what an answer means.

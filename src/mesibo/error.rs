@@ -120,7 +120,7 @@ impl Error {
     }
 
     /// The outcome of a call without an error.
-    pub(super) const NONE: &str = "ok";
+    pub const NONE: &str = "ok";
 
     /// What may become of a call: nothing wrong, or what [`Self::outcome`] says.
     pub(super) const OUTCOMES: [&str; 10] = [

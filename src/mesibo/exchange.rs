@@ -11,13 +11,16 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Request, Response, StatusCode, Uri,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri,
     header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
 };
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
+
+use opentelemetry::{global::get_text_map_propagator, propagation::Injector};
+use tracing::Span;
 
 use super::{
     connections::Pool,
@@ -35,6 +38,9 @@ pub(super) struct FormBody {
     form: Option<Bytes>,
     progress: Progress,
 }
+
+/// Headers, for OpenTelemetry to put the trace context into.
+struct TraceContext<'a>(&'a mut HeaderMap);
 
 /// An HTTP response, read to its end.
 pub(super) struct Answer {
@@ -75,8 +81,15 @@ pub(super) async fn post(
             ),
             (USER_AGENT, HeaderValue::from_static(AGENT)),
         ]);
+        get_text_map_propagator(|propagator| {
+            propagator.inject(&mut TraceContext(request.headers_mut()));
+        });
         match pool.request(request).await {
-            Ok(response) => return Ok(response),
+            Ok(response) => {
+                let status = response.status().as_u16();
+                Span::current().record("http.response.status_code", status);
+                return Ok(response);
+            }
             Err(error) if Stale::is_behind(&error) => progress.unsend(),
             Err(error) => return Err(without_response(error, progress)),
         }
@@ -113,6 +126,14 @@ impl Answer {
             status,
             retry_after,
             body,
+        }
+    }
+}
+
+impl Injector for TraceContext<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (key.parse::<HeaderName>(), value.parse()) {
+            self.0.insert(name, value);
         }
     }
 }

@@ -9,6 +9,7 @@ use http::header::AUTHORIZATION;
 
 use crate::{
     access::{Access, Peer},
+    record::Record,
     status,
 };
 
@@ -28,6 +29,9 @@ pub(super) async fn layer(
     match admitted {
         Ok(admitted) => {
             if let Some(admitted) = admitted {
+                if let Some(record) = request.extensions().get::<Record>() {
+                    record.admitted(&admitted.caller.name, &admitted.app.name);
+                }
                 request.extensions_mut().insert(admitted);
             }
             next.run(request).await

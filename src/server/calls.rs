@@ -1,11 +1,12 @@
-//! Every call from its headers to its end: counted and timed, once, whatever ends it.
+//! Every call from its headers to its end: counted, timed, traced and logged, once,
+//! whatever ends it.
 //!
 //! A call may end by trailers, by headers alone, by a reset of its stream, or by the loss
 //! of its connection, which both drop what is there of it.
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{self, Poll},
 };
 
 use axum::{
@@ -14,15 +15,29 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header::SERVER};
 use http_body::{Frame, SizeHint};
-use tonic::{Code, Status};
+use opentelemetry::{Context, context::FutureExt as _, trace};
+use tonic::{Code, Status, server::NamedService as _};
+use tonic_health::pb::health_server::HealthServer;
+use tracing::{Instrument as _, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::metrics::{Metrics, Started};
+use super::{
+    drain::RequestBody,
+    metrics::{Metrics, Started, name},
+    request_id::RequestId,
+};
+use crate::{record::Record, telemetry};
+
+/// What a response says of the program that gave it.
+const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// A call that is not over. It was cancelled if it is dropped before it is.
 struct Call {
     started: Option<Started>,
+    record: Record,
+    span: Span,
 }
 
 /// The body of a response, which ends its call.
@@ -34,13 +49,30 @@ struct CallBody {
 /// The layer.
 pub(super) async fn layer(
     State(metrics): State<Metrics>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
+    let started = metrics.start(request.uri().path());
+    let id = RequestId::of(request.headers());
+    let parent = telemetry::context_of(request.headers());
     let mut call = Call {
-        started: Some(metrics.start(request.uri().path())),
+        span: span(&started, &id, &parent),
+        started: Some(started),
+        record: Record::default(),
     };
-    let response = next.run(request).await;
+    request.extensions_mut().insert(call.record.clone());
+    request.extensions_mut().insert(id.clone());
+    // Outermost the caller's context, so that the span's takes its place, if spans have
+    // contexts.
+    let request = request.map(|body| {
+        let record = call.record.clone();
+        Body::new(RequestBody::new(body, record))
+    });
+    let response = next.run(request).instrument(call.span.clone());
+    let mut response = response.with_context(parent).await;
+    id.write(response.headers_mut());
+    let version = HeaderValue::from_static(VERSION);
+    response.headers_mut().insert(SERVER, version);
     if let Some(code) = code(response.headers()) {
         call.finish(code);
     } else if !response.status().is_success() {
@@ -50,14 +82,78 @@ pub(super) async fn layer(
     response.map(|body| Body::new(CallBody { body, call }))
 }
 
+/// The span of a call: its id for the log, and what OpenTelemetry's conventions for RPC
+/// want for traces.
+fn span(started: &Started, id: &RequestId, parent: &Context) -> Span {
+    let is_traced = telemetry::is_traced();
+    let span = tracing::info_span!(
+        "call",
+        request_id = id.as_str(),
+        otel.name = is_traced.then(|| started.rpc()),
+        otel.kind = is_traced.then_some("server"),
+    );
+    if is_traced {
+        let (service, method) = started.rpc().split_once('/').unwrap_or_default();
+        // It fails for a span that nobody looks at.
+        let _ = span.set_parent(parent.clone());
+        span.set_attribute("rpc.system", "grpc");
+        span.set_attribute("rpc.service", service.to_owned());
+        span.set_attribute("rpc.method", method.to_owned());
+    }
+    span
+}
+
 impl Call {
     fn finish(&mut self, code: Code) {
-        if let Some(started) = self.started.take() {
-            started.finish(code);
+        let Some(started) = self.started.take() else {
+            return;
+        };
+        // Nobody gets the status that is made of half a message.
+        let code = if self.record.is_cut_short() {
+            Code::Cancelled
+        } else {
+            code
+        };
+        let elapsed = started.finish(code);
+        let (rpc, code_name) = (started.rpc(), name(code));
+        let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let _entered = self.span.enter();
+        if rpc.starts_with(HealthServer::<()>::NAME) {
+            // Probes come every few seconds.
+            tracing::debug!(rpc, code = code_name, duration_ms, "call");
+        } else {
+            tracing::info!(
+                caller = self.record.caller(),
+                app = self.record.app(),
+                rpc,
+                code = code_name,
+                upstream = self.record.outcome(),
+                duration_ms,
+                "call"
+            );
+        }
+        if telemetry::is_traced() {
+            self.span
+                .set_attribute("rpc.grpc.status_code", i64::from(code as i32));
+            if is_of_server(code) {
+                self.span.set_status(trace::Status::error(""));
+            }
         }
     }
 }
 
+/// Whether a code says that the server is to blame, by OpenTelemetry's conventions.
+fn is_of_server(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
 impl Drop for Call {
     fn drop(&mut self) {
         self.finish(Code::Cancelled);
@@ -70,7 +166,7 @@ impl http_body::Body for CallBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        context: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &frame

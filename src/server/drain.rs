@@ -1,4 +1,5 @@
-//! Reads what nobody else reads of a request.
+//! The message of a request: reads what nobody else reads of it, and sees whether its
+//! caller goes away in the middle of it.
 //!
 //! A call that is refused is answered before its message was read, or is even there. h2
 //! then resets the stream, and what still comes of the message is a mistake of the peer to
@@ -12,15 +13,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    body::{Body, Bytes},
-    extract::Request,
-    middleware::Next,
-    response::Response,
-};
+use axum::body::{Body, Bytes};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::{runtime::Handle, time::timeout};
+
+use crate::record::Record;
 
 /// How long the rest of a message may take to come: it is on its way.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -29,19 +27,24 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LIMIT: usize = 1 << 20;
 
 /// The body of a request.
-struct Drained(Body);
-
-/// The layer.
-pub(super) async fn layer(request: Request, next: Next) -> Response {
-    next.run(request.map(|body| Body::new(Drained(body)))).await
+pub(super) struct RequestBody {
+    body: Body,
+    record: Record,
 }
 
-impl Drop for Drained {
+impl RequestBody {
+    /// A body whose end, if it comes too soon, is told to the record of its call.
+    pub(super) fn new(body: Body, record: Record) -> Self {
+        Self { body, record }
+    }
+}
+
+impl Drop for RequestBody {
     fn drop(&mut self) {
-        if self.0.is_end_stream() {
+        if self.body.is_end_stream() {
             return;
         }
-        let body = mem::replace(&mut self.0, Body::empty());
+        let body = mem::replace(&mut self.body, Body::empty());
         // Without a runtime everything ends.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(timeout(PATIENCE, drain(body)));
@@ -58,7 +61,7 @@ async fn drain(mut body: Body) {
     }
 }
 
-impl http_body::Body for Drained {
+impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -66,14 +69,24 @@ impl http_body::Body for Drained {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.0).poll_frame(context)
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        let is_cut = match &frame {
+            Poll::Pending | Poll::Ready(Some(Ok(_))) => false,
+            Poll::Ready(Some(Err(_))) => true,
+            // A reset with CANCEL is an end of the body to hyper, but none of the stream.
+            Poll::Ready(None) => !self.body.is_end_stream(),
+        };
+        if is_cut {
+            self.record.cut_short();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.body.size_hint()
     }
 }

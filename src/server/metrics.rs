@@ -62,6 +62,8 @@ pub struct Metrics {
 
 /// What is counted of one method.
 pub(super) struct Method {
+    /// Its full name, such as `mesibo.v1.UserService/ListUsers`.
+    rpc: String,
     started: Counter,
     /// By the numbers of the codes.
     handled: [Counter; CODES.len()],
@@ -168,10 +170,12 @@ impl Method {
         handled: &Family<Labels<3>, Counter>,
         seconds: &Family<Labels<2>, Histogram, Seconds>,
     ) -> Self {
+        let rpc = format!("{service}/{name}");
         let service = ("grpc_service", service.to_owned());
         let name = ("grpc_method", name.to_owned());
         let labels = [service.clone(), name.clone()];
         Self {
+            rpc,
             started: started.get_or_create_owned(&labels),
             handled: CODES.map(|(_, code)| {
                 let code = ("grpc_code", code.to_owned());
@@ -183,6 +187,11 @@ impl Method {
 }
 
 impl Started {
+    /// The full name of the RPC, or what stands for one that there is not.
+    pub(super) fn rpc(&self) -> &str {
+        &self.method.rpc
+    }
+
     /// The call is over. How long it took.
     pub(super) fn finish(&self, code: Code) -> Duration {
         let elapsed = self.at.elapsed();
@@ -191,6 +200,12 @@ impl Started {
         self.method.seconds.observe(elapsed.as_secs_f64());
         elapsed
     }
+}
+
+/// The conventional name of a code.
+pub(super) fn name(code: Code) -> &'static str {
+    let (_, name) = CODES[code as usize];
+    name
 }
 
 /// The full name of every service that is served, with each of its methods.

@@ -7,10 +7,11 @@
 //! - [`tls`]: TLS, and the certificates of clients
 //! - `admission`: who may call what
 //! - `deadline`: by when a call must be answered
-//! - `drain`: reads what nobody else reads of a request
+//! - `drain`: reads what nobody else reads of a request's message
 //! - `health`: the health service
 //! - `calls`: every call, counted and timed
 //! - [`metrics`]: what is counted
+//! - `request_id`: the id of a call
 //! - `statuses`: makes every status complete, whoever made it
 
 mod accept;
@@ -22,6 +23,7 @@ mod deadline;
 mod drain;
 mod health;
 mod metrics;
+mod request_id;
 mod statuses;
 pub mod tls;
 
@@ -219,7 +221,6 @@ fn watched(router: Router, metrics: &Metrics) -> Router {
         .layer(CatchPanicLayer::custom(of_panic))
         .layer(from_fn(statuses::layer))
         .layer(from_fn_with_state(metrics.clone(), calls::layer))
-        .layer(from_fn(drain::layer))
 }
 
 /// Adds health, and both versions of reflection: many tools know only the older.

@@ -2,7 +2,8 @@
 //!
 //! Libraries answer some calls before a handler sees them: an unknown method, a
 //! message that is too large or cannot be decoded. Their statuses lack the
-//! `ErrorInfo` that every status of the facade carries, and some have another code.
+//! `ErrorInfo` that every status of the facade carries, and some have another code. Every
+//! status gets the id of its call as `google.rpc.RequestInfo`.
 
 use axum::{
     body::Body,
@@ -15,6 +16,7 @@ use http_body::Frame;
 use http_body_util::BodyExt as _;
 use tonic::{Code, Status};
 
+use super::request_id::RequestId;
 use crate::status::{self, Reason};
 
 /// The layer.
@@ -25,9 +27,11 @@ pub(super) async fn layer(request: Request, next: Next) -> Response {
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, text).into_response();
     }
     let path = request.uri().path().to_owned();
+    let id = request.extensions().get::<RequestId>().cloned();
+    let complete = move |headers: &HeaderMap| completed(headers, &path, id.as_ref());
     let response = next.run(request).await;
     if response.headers().contains_key(Status::GRPC_STATUS) {
-        return match completed(response.headers(), &path) {
+        return match complete(response.headers()) {
             Some(status) => status.into_http(),
             None => response,
         };
@@ -35,7 +39,7 @@ pub(super) async fn layer(request: Request, next: Next) -> Response {
     response.map(|body| {
         Body::new(body.map_frame(move |frame| match frame.into_trailers() {
             Ok(mut trailers) => {
-                if let Some(status) = completed(&trailers, &path) {
+                if let Some(status) = complete(&trailers) {
                     // What is there stays if the status cannot be written, which would
                     // take a text that is no header value; texts are escaped.
                     let _ = status.add_header(&mut trailers);
@@ -57,11 +61,19 @@ pub(super) fn of_panic() -> Response {
     .into_http()
 }
 
-/// The complete status in the place of one without details.
-fn completed(headers: &HeaderMap, path: &str) -> Option<Status> {
-    let status = Status::from_header_map(headers)?;
-    let complete = status.code() == Code::Ok || headers.contains_key(Status::GRPC_STATUS_DETAILS);
-    (!complete).then(|| status::complete(&status, path))
+/// The complete status in the place of one that is not. None if all is well.
+fn completed(headers: &HeaderMap, path: &str, id: Option<&RequestId>) -> Option<Status> {
+    let mut status = Status::from_header_map(headers)?;
+    if status.code() == Code::Ok {
+        return None;
+    }
+    if !headers.contains_key(Status::GRPC_STATUS_DETAILS) {
+        status = status::complete(&status, path);
+    }
+    Some(match id {
+        Some(id) => status::with_request_id(&status, id.as_str()),
+        None => status,
+    })
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

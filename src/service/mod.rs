@@ -27,6 +27,7 @@ use crate::{
         group_service_server::GroupServiceServer, message_service_server::MessageServiceServer,
         user_service_server::UserServiceServer,
     },
+    record::Record,
     status::{self, ErrorCodes},
 };
 use audit::Audit;
@@ -44,6 +45,7 @@ pub struct Deadline(pub Instant);
 struct Call {
     admitted: Admitted,
     deadline: Instant,
+    record: Record,
     codes: ErrorCodes,
 }
 
@@ -55,7 +57,7 @@ impl Call {
         }
         let client = &self.admitted.app.client;
         let result = client.call(operation, self.deadline).await;
-        result.map_err(|error| self.status(&error))
+        self.told(result)
     }
 
     /// Calls an operation that changes something, and tells the audit and `learn` what
@@ -72,7 +74,23 @@ impl Call {
         };
         let client = &self.admitted.app.client;
         let result = client.write(operation, self.deadline, learn).await;
-        result.map_err(|error| self.status(&error))
+        self.told(result)
+    }
+
+    /// Records what became of a call to Mesibo. If it failed, the log has what its status
+    /// does not tell.
+    fn told<R>(&self, result: Result<R, mesibo::Error>) -> Result<R, Status> {
+        match result {
+            Ok(reply) => {
+                self.record.upstream(mesibo::Error::NONE);
+                Ok(reply)
+            }
+            Err(error) => {
+                self.record.upstream(error.outcome());
+                self.log(&error);
+                Err(status::from_error(&error, &self.codes))
+            }
+        }
     }
 
     /// Whether its caller may send messages from an address.
@@ -98,12 +116,6 @@ impl Call {
     fn denied(&self, denial: &Denial) -> Status {
         self.admitted.metrics.denied(denial);
         status::denied(denial)
-    }
-
-    /// The status of a call to Mesibo that failed. The log has what it does not tell.
-    fn status(&self, error: &mesibo::Error) -> Status {
-        self.log(error);
-        status::from_error(error, &self.codes)
     }
 
     fn log(&self, error: &mesibo::Error) {
@@ -147,11 +159,13 @@ pub fn routes(
 fn open<T>(codes: &ErrorCodes, request: Request<T>) -> (Call, T) {
     let (_, mut extensions, message) = request.into_parts();
     let admitted = extensions.remove();
+    let record = extensions.remove().unwrap_or_default();
     let deadline = extensions.remove();
     let Deadline(deadline) = deadline.expect("the server gives every call a deadline");
     let call = Call {
         admitted: admitted.expect("the server admits every call of the contract"),
         deadline,
+        record,
         codes: codes.clone(),
     };
     (call, message)

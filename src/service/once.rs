@@ -137,6 +137,7 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
             match timeout_at(call.deadline, answer.wait_for(Option::is_some)).await {
                 Ok(Ok(answer)) => {
                     self.0.metrics.replayed(&call.admitted);
+                    call.record.upstream("replayed");
                     return replay(answer.clone().expect("it was waited for"));
                 }
                 // The first was given up before it was sent, so it is this one's turn.

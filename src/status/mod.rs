@@ -10,6 +10,7 @@ mod reason;
 
 use std::{collections::HashMap, time::Duration};
 
+use prost::Message as _;
 use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
@@ -35,6 +36,9 @@ const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
 /// What a server that cannot read a message can read, as gRPC's doc/compression.md wants
 /// it told.
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+
+/// The type of the detail that has the id of a call.
+const REQUEST_INFO: &str = "type.googleapis.com/google.rpc.RequestInfo";
 
 /// Headers are small: 8 KiB with most clients, base64 and all the rest included.
 const MAX_VIOLATION_BYTES: usize = 4_000;
@@ -245,14 +249,30 @@ pub fn complete(status: &Status, path: &str) -> Status {
             }
             complete
         }
-        // What tonic makes of a stream that is reset. Nobody is there to read it.
-        Code::Unknown => refuse(
-            Code::Cancelled,
-            Reason::MalformedRequest,
-            "the request ended before it was complete",
-        ),
         code => refuse(code, Reason::MalformedRequest, text),
     }
+}
+
+/// The status with the id of its call among its details.
+#[must_use]
+pub fn with_request_id(status: &Status, id: &str) -> Status {
+    let Ok(mut details) = tonic_types::pb::Status::decode(status.details()) else {
+        return status.clone();
+    };
+    let info = tonic_types::pb::RequestInfo {
+        request_id: id.to_owned(),
+        serving_data: String::new(),
+    };
+    details.details.push(prost_types::Any {
+        type_url: REQUEST_INFO.to_owned(),
+        value: info.encode_to_vec(),
+    });
+    Status::with_details_and_metadata(
+        status.code(),
+        status.message(),
+        details.encode_to_vec().into(),
+        status.metadata().clone(),
+    )
 }
 
 /// All that goes into a status.

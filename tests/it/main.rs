@@ -23,6 +23,7 @@ mod sandbox;
 mod secrets;
 mod statuses;
 mod support;
+mod telemetry;
 mod tls;
 mod upstream;
 mod validation;

@@ -45,7 +45,7 @@ pub(crate) const SERVE: [&Setting; 7] = [
 pub(crate) const SANDBOX: [&Setting; 2] = [&EMULATOR_LISTEN, &SANDBOX_METRICS_LISTEN];
 
 /// Settings of the facade, which `serve` and `sandbox` have in common.
-pub(crate) const FACADE: [&Setting; 34] = [
+pub(crate) const FACADE: [&Setting; 35] = [
     &CONFIG,
     &LISTEN,
     &HEALTH_LISTEN,
@@ -80,6 +80,7 @@ pub(crate) const FACADE: [&Setting; 34] = [
     &DELETE_USER_TOKEN_OP,
     &ERROR_CODES,
     &LOG,
+    &LOG_FORMAT,
 ];
 
 /// Settings of `health`.
@@ -108,6 +109,14 @@ pub(crate) const LOG: Setting = Setting {
     default: Some("info"),
     help: "What to log: off, error, warn, info, debug or trace, or a list such as \
            warn,mesibo_grpc=debug",
+};
+
+pub(crate) const LOG_FORMAT: Setting = Setting {
+    name: "log-format",
+    env: "MESIBO_GRPC_LOG_FORMAT",
+    value: "text|json",
+    default: Some("text"),
+    help: "How to log: text for people, or json, an object a line",
 };
 
 pub(crate) const ADDRESS: Setting = Setting {

@@ -1,0 +1,62 @@
+//! The id of a call, by which its status, its log lines and its caller's report are found.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The header that has it, in requests that bring one along and in all responses.
+pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest id that is taken from a caller, in bytes.
+const MAX_LENGTH: usize = 64;
+
+/// The id of a call.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The id that a caller chose, if it is fit to be printed, or else one made up.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let is_fit = |value: &&HeaderValue| {
+            let bytes = value.as_bytes();
+            let is_fit = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+            (1..=MAX_LENGTH).contains(&bytes.len()) && bytes.iter().all(is_fit)
+        };
+        let value = headers.get(HEADER).filter(is_fit).cloned();
+        Self(value.unwrap_or_else(|| {
+            let id = format!("{:016x}", fastrand::u64(..));
+            HeaderValue::try_from(id).expect("digits make a header value")
+        }))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// Puts it into the headers of a response.
+    pub(super) fn write(self, headers: &mut HeaderMap) {
+        headers.insert(HEADER, self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_the_callers_if_it_is_fit_to_be_printed() {
+        let of = |id: &str| {
+            let value = HeaderValue::from_str(id).unwrap();
+            let headers = HeaderMap::from_iter([(HEADER, value)]);
+            RequestId::of(&headers).as_str().to_owned()
+        };
+        for fit in ["a", "6f1ed002-ab5b-4a1f-a1e6-3c1f4b2d8c0e", &"x".repeat(64)] {
+            assert_eq!(of(fit), fit);
+        }
+        for unfit in ["", "a b", "a\"b", &"x".repeat(65)] {
+            let made_up = of(unfit);
+            assert!(made_up.len() == 16 && made_up != unfit, "{made_up}");
+        }
+        let headers = HeaderMap::new();
+        let (one, other) = (RequestId::of(&headers), RequestId::of(&headers));
+        assert_ne!(one.as_str(), other.as_str());
+    }
+}
