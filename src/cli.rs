@@ -1,8 +1,9 @@
 //! The command line.
 
-use std::{env, ffi::OsString};
+use std::{env, ffi::OsString, path::PathBuf};
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
 
 use crate::config::{
     Config, HealthConfig, Mistakes, SandboxConfig, caller_name,
@@ -11,6 +12,12 @@ use crate::config::{
 
 /// The argument of `key`.
 const CALLER: &str = "name";
+
+/// The argument of `completions`.
+const SHELL: &str = "shell";
+
+/// The argument of `man`.
+const FOLDER: &str = "folder";
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -43,7 +50,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, String> {
         Some(("sandbox", matches)) => SandboxConfig::read(lookup(matches)).map(Task::Sandbox),
         Some(("health", matches)) => HealthConfig::read(lookup(matches)).map(Task::Health),
         Some(("key", matches)) => return key(matches),
-        _ => return Err("expected a command: serve, sandbox, health or key; see --help".into()),
+        Some(("completions", matches)) => return Ok(Task::Show(completions(matches))),
+        Some(("man", matches)) => return man(matches),
+        _ => return Err("expected a command, such as serve or sandbox; see --help".into()),
     };
     task.map_err(|mistakes: Mistakes| mistakes.to_string())
 }
@@ -85,6 +94,42 @@ fn command() -> Command {
                         .required(true),
                 ),
         )
+        .subcommand(
+            Command::new("completions")
+                .about("Print the completions of a shell, for it to read")
+                .arg(
+                    Arg::new(SHELL)
+                        .value_name("SHELL")
+                        .help("The shell")
+                        .value_parser(value_parser!(Shell))
+                        .required(true),
+                ),
+        )
+        .subcommand(
+            Command::new("man")
+                .about("Write the manual pages, one for each command")
+                .arg(
+                    Arg::new(FOLDER)
+                        .value_name("FOLDER")
+                        .help("Folder to write them to")
+                        .value_parser(value_parser!(PathBuf))
+                        .required(true),
+                ),
+        )
+}
+
+fn completions(matches: &ArgMatches) -> String {
+    let shell = *matches.get_one::<Shell>(SHELL).expect("it is required");
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut command(), env!("CARGO_PKG_NAME"), &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn man(matches: &ArgMatches) -> Result<Task, String> {
+    let folder = matches.get_one::<PathBuf>(FOLDER).expect("it is required");
+    clap_mangen::generate_to(command().disable_help_subcommand(true), folder)
+        .map_err(|error| format!("cannot write to {}: {error}", folder.display()))?;
+    Ok(Task::Show(String::new()))
 }
 
 /// The name of the caller that a key is for.

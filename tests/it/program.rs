@@ -145,6 +145,24 @@ fn help_tells_every_setting_and_the_version_is_shown() {
 }
 
 #[test]
+fn completions_and_manual_pages_know_every_command() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = run(&["completions", shell], None);
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("serve") && text.contains("log-format"));
+        assert!(!text.contains("app-token "), "{text}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    assert!(run(&["man", path], None).status.success());
+    let page = std::fs::read_to_string(folder.path().join("mesibo-grpc-serve.1")).unwrap();
+    assert!(page.contains("\\-\\-listen"), "{page}");
+    assert!(folder.path().join("mesibo-grpc.1").exists());
+    assert_refused(&run(&["man", "/nowhere"], None), "cannot write to /nowhere");
+}
+
+#[test]
 fn a_key_is_shown_once_with_the_settings_entry_that_holds_its_hash() {
     let printed = |output: Output| {
         assert!(output.status.success(), "{output:?}");
