@@ -96,6 +96,10 @@ fn start_telemetry(config: &Config) -> Result<Telemetry, Failure> {
 
 /// Serves until a signal. `ready` learns the address as soon as there is one.
 async fn serve_facade(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), Failure> {
+    // Connections take a file descriptor each, and the usual soft limit, for the sake of
+    // programs from long ago, is 1,024.
+    let open_files = rlimit::increase_nofile_limit(u64::MAX)
+        .map_err(|error| failed("cannot raise the limit of open files", &error))?;
     let stopped = on_signal().map_err(|error| failed("cannot wait for signals", &error))?;
     let facade = Facade::bind(config)
         .await
@@ -105,6 +109,7 @@ async fn serve_facade(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<
         listen = %facade.local_addr(),
         health = facade.health_addr().map(field::display),
         metrics = facade.metrics_addr().map(field::display),
+        open_files,
         "serving gRPC"
     );
     ready(facade.local_addr());

@@ -54,7 +54,8 @@ pub(crate) const MAX_CONNECTIONS: Setting = Setting {
     value: "NUMBER",
     default: Some("10000"),
     help: "Most connections at a time; one above is closed at once. Each takes a file \
-           descriptor: the limit of the process (ulimit -n) should be higher",
+           descriptor: the hard limit of the process (ulimit -Hn) should be higher; the \
+           soft one is raised to it",
 };
 
 pub(crate) const MAX_CONCURRENT_STREAMS: Setting = Setting {
