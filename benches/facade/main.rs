@@ -1,0 +1,105 @@
+//! What the facade costs, beside two yardsticks: *bare*, a tonic server that answers the
+//! same RPC without any upstream, and *plain*, the shortest honest facade.
+//!
+//! `cargo bench --bench facade` measures all that docs/performance.md has; `-- --short`
+//! takes a minute, and fails if a ratio is worse than twice its bar; `-- --growth` shows
+//! what callers, calls and sizes do. Each server is a process of its own, and gets the
+//! same load in turn, in several rounds: what else the machine does hits all alike.
+
+// Nothing is reachable from outside a benchmark; here `pub` means "for its parts".
+#![allow(unreachable_pub)]
+
+mod backend;
+mod bars;
+mod growth;
+mod load;
+mod process;
+mod yardsticks;
+
+use std::{env, time::Duration};
+
+use load::{Figures, Load};
+use process::{Kind, Servers};
+
+/// The load of one row of the table.
+const LOADS: [(&str, Load); 2] = [
+    ("64 in flight, 4 connections", Load::closed(64, 4)),
+    ("1 in flight, 1 connection", Load::closed(1, 1)),
+];
+
+/// How long and how often.
+#[derive(Clone, Copy)]
+struct Effort {
+    rounds: usize,
+    /// Of one load to one server, after a tenth of that to warm up.
+    time: Duration,
+    starts: usize,
+}
+
+const FULL: Effort = Effort {
+    rounds: 5,
+    time: Duration::from_secs(5),
+    starts: 11,
+};
+
+const SHORT: Effort = Effort {
+    rounds: 3,
+    time: Duration::from_secs(1),
+    starts: 3,
+};
+
+fn main() {
+    let args: Vec<_> = env::args().skip(1).collect();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let role = args.first().map(String::as_str);
+    let is_fine = runtime.block_on(async {
+        match role {
+            Some("backend") => backend::serve().await,
+            Some("bare") => yardsticks::bare().await,
+            Some("plain") => yardsticks::plain(&args[1]).await,
+            Some("--growth") => growth::measure(SHORT).await,
+            Some("--short") => return measure(SHORT).await,
+            _ => {
+                measure(FULL).await;
+            }
+        }
+        true
+    });
+    runtime.shutdown_background();
+    if !is_fine {
+        std::process::exit(1);
+    }
+}
+
+/// Measures everything, and whether no ratio is worse than twice its bar.
+async fn measure(effort: Effort) -> bool {
+    let servers = Servers::start(1);
+    let mut tables = Vec::new();
+    for (name, load) in LOADS {
+        let figures = rounds(&servers, load, effort).await;
+        println!("\n{name}\n\n{}", load::table(&figures));
+        tables.push(figures);
+    }
+    // Half of what the plain facade can take, for both the same.
+    let rate = tables[0][Kind::Plain as usize].rate / 2.0;
+    let paced = rounds(&servers, Load::paced(64, 4, rate), effort).await;
+    println!(
+        "\n{rate:.0} calls a second, 4 connections\n\n{}",
+        load::table(&paced)
+    );
+    let start = process::time_to_first_answer(effort.starts).await;
+    bars::check(&tables[0], &tables[1], &paced, start)
+}
+
+/// The median figures of each server under a load.
+async fn rounds(servers: &Servers, load: Load, effort: Effort) -> [Figures; 3] {
+    let mut all = Kind::ALL.map(|_| Vec::new());
+    for _ in 0..effort.rounds {
+        for kind in Kind::ALL {
+            let server = servers.of(kind);
+            load.run(server, effort.time / 10).await;
+            all[kind as usize].push(load.run(server, effort.time).await);
+        }
+    }
+    all.map(|figures| Figures::median(&figures))
+}

@@ -1,0 +1,216 @@
+//! The servers, as processes of their own that end with this one.
+
+use std::{
+    env,
+    fmt::Write as _,
+    fs,
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use mesibo_grpc::access::key::KeyHash;
+use tempfile::NamedTempFile;
+use tokio::net::TcpListener;
+
+use crate::load;
+
+/// The key of the caller that makes the load.
+pub const KEY: &str = "mgk_of_the_benchmark";
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No upstream.
+    Bare,
+    /// The shortest honest facade.
+    Plain,
+    /// The facade, with its production defaults, and callers.
+    Facade,
+}
+
+impl Kind {
+    /// All of them, in their order.
+    pub const ALL: [Self; 3] = [Self::Bare, Self::Plain, Self::Facade];
+
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Plain => "plain",
+            Self::Facade => "facade",
+        }
+    }
+}
+
+/// A process that serves.
+pub struct Server {
+    child: Child,
+    /// Where it does.
+    pub address: SocketAddr,
+}
+
+/// One of each, in front of one backend.
+pub struct Servers {
+    all: [Server; 3],
+    _backend: Server,
+    _settings: NamedTempFile,
+}
+
+impl Servers {
+    /// Starts them. The facade knows so many callers.
+    pub fn start(callers: usize) -> Self {
+        let backend = Server::of_role(&["backend"]);
+        let url = backend.url();
+        let settings = settings(callers);
+        Self {
+            all: [
+                Server::of_role(&["bare"]),
+                Server::of_role(&["plain", &url]),
+                Server::facade(&url, &settings),
+            ],
+            _backend: backend,
+            _settings: settings,
+        }
+    }
+
+    /// The server of a kind.
+    pub fn of(&self, kind: Kind) -> &Server {
+        &self.all[kind as usize]
+    }
+}
+
+impl Server {
+    fn of_role(role: &[&str]) -> Self {
+        let program = env::current_exe().expect("this program is a file");
+        let mut command = Command::new(program);
+        command.args(role).stderr(Stdio::inherit());
+        Self::start(command.stdout(Stdio::piped()), |child| {
+            let mut line = String::new();
+            let stdout = child.stdout.take().expect("it is piped");
+            BufReader::new(stdout)
+                .read_line(&mut line)
+                .expect("it tells its address");
+            line.trim().to_owned()
+        })
+    }
+
+    /// The facade. All but its ports and its callers is as it is by default; its log goes
+    /// nowhere.
+    fn facade(url: &str, settings: &NamedTempFile) -> Self {
+        let address = free_address().to_string();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mesibo-grpc"));
+        command
+            .args(["serve", "--upstream-url", url, "--listen", &address])
+            .args(["--metrics-listen", "127.0.0.1:0"])
+            .arg("--config")
+            .arg(settings.path())
+            .env("MESIBO_APP_TOKEN", "t0k")
+            .stderr(Stdio::null());
+        Self::start(&mut command, |_| address)
+    }
+
+    fn start(command: &mut Command, address: impl FnOnce(&mut Child) -> String) -> Self {
+        let mut child = command.stdin(Stdio::piped()).spawn().expect("it starts");
+        let address = address(&mut child).parse().expect("it is an address");
+        Self { child, address }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/api.php", self.address)
+    }
+
+    /// For how long it kept a processor busy, in user and in system mode.
+    pub fn cpu_time(&self) -> Duration {
+        // proc_pid_schedstat: the first number is the time on a processor, in nanoseconds,
+        // of one thread.
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let nanoseconds = tasks.expect("it runs").flatten().filter_map(|task| {
+            let stat = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            stat.split(' ').next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(nanoseconds.sum())
+    }
+
+    /// The most memory that it had resident, in MiB.
+    pub fn peak_memory(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let (_, rest) = status.split_once("VmHWM:").expect("Linux tells");
+        let kib: f64 = rest
+            .split_whitespace()
+            .next()
+            .and_then(|number| number.parse().ok())
+            .expect("it is a number");
+        kib / 1024.0
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The median time from the start of the facade's process to its first answer.
+pub async fn time_to_first_answer(starts: usize) -> Duration {
+    let backend = Server::of_role(&["backend"]);
+    let settings = settings(1);
+    let mut times = Vec::new();
+    for _ in 0..starts {
+        let begun = Instant::now();
+        let server = Server::facade(&backend.url(), &settings);
+        load::first_answer(server.address).await;
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// Settings with so many callers, the last of which has the key.
+fn settings(callers: usize) -> NamedTempFile {
+    let mut text = String::new();
+    for number in 1..=callers {
+        let key = match number {
+            _ if number == callers => KEY.to_owned(),
+            _ => format!("mgk_{number}"),
+        };
+        let hash = KeyHash::of(key.as_bytes());
+        writeln!(
+            text,
+            "[callers.caller-{number}]\nkeys = [\"{hash}\"]\nmay-call = [\"*\"]"
+        )
+        .expect("a text can be written to");
+    }
+    let mut file = NamedTempFile::new().expect("there is room for a file");
+    file.write_all(text.as_bytes()).expect("there is room");
+    file
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0");
+    let address = listener.and_then(|listener| listener.local_addr());
+    address.expect("there are free ports")
+}
+
+/// Listens on a port that the system chooses, and tells the parent.
+pub async fn listen() -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("there are free ports");
+    println!("{}", listener.local_addr().expect("it has an address"));
+    listener
+}
+
+/// Runs until the parent goes away, and with it the standard input.
+pub async fn until_the_parent_goes(serve: impl Future) {
+    thread::spawn(|| {
+        let _ = io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+    serve.await;
+}
