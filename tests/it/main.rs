@@ -6,6 +6,7 @@
 mod access;
 mod audit;
 mod deadlines;
+mod deploy;
 mod errors;
 mod faults;
 mod health;

@@ -1,0 +1,97 @@
+//! `compose.yaml`.
+
+use std::collections::BTreeSet;
+
+use mesibo_grpc::cli::Task;
+use serde_json::Value;
+
+use super::{
+    document, duration, image, list,
+    start::{Start, brought},
+    text, words,
+};
+
+/// The ports of a container that a service publishes.
+fn published(service: &Value) -> BTreeSet<u16> {
+    let ports = words(&service["ports"]);
+    ports
+        .iter()
+        .map(|port| port.rsplit(':').next().unwrap().parse().unwrap())
+        .collect()
+}
+
+/// What `serve` finds: each config and secret at its place, with the file that it is
+/// from.
+fn serve(compose: &Value) -> Start {
+    let service = &compose["services"]["serve"];
+    let mut start = Start::of_image(words(&service["command"]));
+    let variables = service["environment"].as_object().unwrap();
+    for (name, value) in variables {
+        start
+            .env
+            .insert(name.clone(), value.as_str().unwrap().into());
+    }
+    let brought = brought();
+    let content = |kind: &str, name: &str| {
+        let file = text(&compose[kind][name], "/file");
+        brought[file.rsplit('/').next().unwrap()].clone()
+    };
+    for config in list(service, "/configs") {
+        let content = content("configs", text(config, "/source"));
+        start.files.insert(text(config, "/target").into(), content);
+    }
+    for secret in words(&service["secrets"]) {
+        let content = content("secrets", &secret);
+        start
+            .files
+            .insert(format!("/run/secrets/{secret}"), content);
+    }
+    start
+}
+
+#[test]
+fn serve_starts_with_what_it_is_given() {
+    let compose = document("compose.yaml");
+    let config = serve(&compose).config();
+    assert!(config.server.tls.is_some());
+    assert_eq!(config.callers.len(), 1);
+    assert_eq!(config.metrics_listen.unwrap().port(), 9464);
+
+    let service = &compose["services"]["serve"];
+    assert_eq!(published(service), [config.server.listen.port()].into());
+    let stops_by_itself = config.server.lame_duck + config.server.shutdown_grace;
+    assert!(duration(text(service, "/stop_grace_period")) > stops_by_itself);
+}
+
+#[test]
+fn the_sandbox_publishes_what_it_listens_on_to_this_machine_alone() {
+    let compose = document("compose.yaml");
+    let service = &compose["services"]["sandbox"];
+    let Ok(Task::Sandbox(config)) = Start::of_image(words(&service["command"])).task() else {
+        panic!("it is another command");
+    };
+    let listens = [config.facade.server.listen, config.emulator_listen];
+    assert_eq!(
+        published(service),
+        listens.map(|address| address.port()).into()
+    );
+    for (name, service) in compose["services"].as_object().unwrap() {
+        for port in words(&service["ports"]) {
+            assert!(
+                name == "serve" || port.starts_with("127.0.0.1:"),
+                "{name}: {port}"
+            );
+        }
+    }
+}
+
+#[test]
+fn prometheus_scrapes_both_by_their_names() {
+    let compose = document("compose.yaml");
+    let config = document("prometheus/prometheus.yaml");
+    let discovery = &config["scrape_configs"][0]["dns_sd_configs"][0];
+    assert_eq!(discovery["port"], image::port("METRICS_LISTEN"));
+    for name in words(&discovery["names"]) {
+        assert!(compose["services"][&name].is_object(), "{name}");
+    }
+}
