@@ -10,7 +10,7 @@
 //! - `drain`: reads what nobody else reads of a request's message
 //! - `health`: the health service
 //! - `calls`: every call, counted and timed
-//! - [`metrics`]: what is counted
+//! - `metrics`: what is counted
 //! - `request_id`: the id of a call
 //! - `statuses`: makes every status complete, whoever made it
 
