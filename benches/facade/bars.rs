@@ -13,7 +13,7 @@ const TOLERANCE: f64 = 2.0;
 /// One bar.
 struct Bar {
     figure: &'static str,
-    bar: f64,
+    limit: f64,
     /// Whether more is better.
     is_least: bool,
     unit: &'static str,
@@ -34,9 +34,9 @@ pub fn check(
     let (plain, facade) = of(busy);
     let (plain_alone, facade_alone) = of(alone);
     let (plain_paced, facade_paced) = of(paced);
-    let most = |figure, bar, unit, measured| Bar {
+    let most = |figure, limit, unit, measured| Bar {
         figure,
-        bar,
+        limit,
         is_least: false,
         unit,
         measured,
@@ -50,7 +50,7 @@ pub fn check(
         ),
         Bar {
             figure: "calls a second, 64 in flight, to plain",
-            bar: 1.15,
+            limit: 1.15,
             is_least: true,
             unit: "",
             measured: facade.rate / plain.rate,
@@ -81,7 +81,7 @@ pub fn check(
             "| {} | {} {}{} | {:.2}{} | {} |",
             bar.figure,
             if bar.is_least { "at least" } else { "at most" },
-            bar.bar,
+            bar.limit,
             bar.unit,
             bar.measured,
             bar.unit,
@@ -94,9 +94,9 @@ pub fn check(
 impl Bar {
     fn holds(&self, tolerance: f64) -> bool {
         if self.is_least {
-            self.measured >= self.bar / tolerance
+            self.measured >= self.limit / tolerance
         } else {
-            self.measured <= self.bar * tolerance
+            self.measured <= self.limit * tolerance
         }
     }
 }

@@ -95,7 +95,7 @@ impl Load {
             p50: at(0.5),
             p99: at(0.99),
             p999: at(0.999),
-            cpu: (server.cpu_time() - cpu) / calls.max(1),
+            cpu: server.cpu_time().saturating_sub(cpu) / calls.max(1),
             memory: server.peak_memory(),
         }
     }
