@@ -1,10 +1,6 @@
 //! Who may call what: no call of the contract gets past without a caller and an app.
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
+use axum::{extract::Request, response::Response};
 use http::header::AUTHORIZATION;
 
 use crate::{
@@ -14,10 +10,10 @@ use crate::{
 };
 
 /// The layer.
-pub(super) async fn layer(
-    State(access): State<Access>,
+pub(super) async fn layer<F: Future<Output = Response>>(
+    access: &Access,
     mut request: Request,
-    next: Next,
+    next: impl FnOnce(Request) -> F,
 ) -> Response {
     let peer = request
         .extensions_mut()
@@ -34,7 +30,7 @@ pub(super) async fn layer(
                 }
                 request.extensions_mut().insert(admitted);
             }
-            next.run(request).await
+            next(request).await
         }
         Err(denial) => status::denied(&denial).into_http(),
     }

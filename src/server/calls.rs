@@ -11,8 +11,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::Response,
 };
 use http::{HeaderMap, HeaderValue, header::SERVER};
@@ -47,10 +46,10 @@ struct CallBody {
 }
 
 /// The layer.
-pub(super) async fn layer(
-    State(metrics): State<Metrics>,
+pub(super) async fn layer<F: Future<Output = Response>>(
+    metrics: &Metrics,
     mut request: Request,
-    next: Next,
+    next: impl FnOnce(Request) -> F,
 ) -> Response {
     let started = metrics.start(request.uri().path());
     let id = RequestId::of(request.headers());
@@ -68,7 +67,7 @@ pub(super) async fn layer(
         let record = call.record.clone();
         Body::new(RequestBody::new(body, record))
     });
-    let response = next.run(request).instrument(call.span.clone());
+    let response = next(request).instrument(call.span.clone());
     let mut response = response.with_context(parent).await;
     id.write(response.headers_mut());
     let version = HeaderValue::from_static(VERSION);

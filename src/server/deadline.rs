@@ -7,11 +7,7 @@
 
 use std::time::Duration;
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
+use axum::{extract::Request, response::Response};
 use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status};
@@ -37,17 +33,17 @@ pub struct Deadlines {
 }
 
 /// The layer.
-pub(super) async fn layer(
-    State(deadlines): State<Deadlines>,
+pub(super) async fn layer<F: Future<Output = Response>>(
+    deadlines: Deadlines,
     mut request: Request,
-    next: Next,
+    next: impl FnOnce(Request) -> F,
 ) -> Response {
     let deadline = match deadlines.of(request.headers()) {
         Ok(timeout) => Instant::now() + timeout,
         Err(status) => return status.into_http(),
     };
     request.extensions_mut().insert(Deadline(deadline));
-    timeout_at(deadline + HEAD_START, next.run(request))
+    timeout_at(deadline + HEAD_START, next(request))
         .await
         .unwrap_or_else(|_| {
             status::refuse(

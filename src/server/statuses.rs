@@ -8,7 +8,6 @@
 use axum::{
     body::Body,
     extract::Request,
-    middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
@@ -20,7 +19,10 @@ use super::request_id::RequestId;
 use crate::status::{self, Reason};
 
 /// The layer.
-pub(super) async fn layer(request: Request, next: Next) -> Response {
+pub(super) async fn layer<F: Future<Output = Response>>(
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     if !is_grpc(request.headers()) {
         // gRPC's doc/PROTOCOL-HTTP2.md wants this status.
         let text = "this port speaks gRPC: the content type must begin with application/grpc\n";
@@ -29,7 +31,7 @@ pub(super) async fn layer(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let id = request.extensions().get::<RequestId>().cloned();
     let complete = move |headers: &HeaderMap| completed(headers, &path, id.as_ref());
-    let response = next.run(request).await;
+    let response = next(request).await;
     if response.headers().contains_key(Status::GRPC_STATUS) {
         return match complete(response.headers()) {
             Some(status) => status.into_http(),
