@@ -50,6 +50,9 @@ const SHORT: Effort = Effort {
 
 fn main() {
     let args: Vec<_> = env::args().skip(1).collect();
+    if args.first().is_some_and(|role| role == "become") {
+        process::become_program(&args[1..]);
+    }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     let role = args.first().map(String::as_str);
     let is_fine = runtime.block_on(async {

@@ -6,12 +6,14 @@ use std::{
     fs,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::SocketAddr,
+    os::unix::process::CommandExt as _,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use mesibo_grpc::access::key::KeyHash;
+use rustix::process::{Signal, set_parent_process_death_signal};
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 
@@ -101,8 +103,10 @@ impl Server {
     /// nowhere.
     fn facade(url: &str, settings: &NamedTempFile) -> Self {
         let address = free_address().to_string();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mesibo-grpc"));
+        let program = env::current_exe().expect("this program is a file");
+        let mut command = Command::new(program);
         command
+            .args(["become", env!("CARGO_BIN_EXE_mesibo-grpc")])
             .args(["serve", "--upstream-url", url, "--listen", &address])
             .args(["--metrics-listen", "127.0.0.1:0"])
             .arg("--config")
@@ -204,6 +208,13 @@ pub async fn listen() -> TcpListener {
         .expect("there are free ports");
     println!("{}", listener.local_addr().expect("it has an address"));
     listener
+}
+
+/// Becomes another program, which ends with its parent.
+pub fn become_program(command: &[String]) {
+    set_parent_process_death_signal(Some(Signal::KILL)).expect("Linux can do that");
+    let error = Command::new(&command[0]).args(&command[1..]).exec();
+    panic!("cannot run {}: {error}", command[0]);
 }
 
 /// Runs until the parent goes away, and with it the standard input.

@@ -1,0 +1,67 @@
+//! Finding out who calls, and whether they may.
+
+use std::{hint::black_box, sync::Arc};
+
+use divan::Bencher;
+use http::{HeaderMap, header::AUTHORIZATION};
+use mesibo_grpc::{
+    access::{self, Access, Caller, Peer, key::KeyHash, rpc},
+    apps::{App, Apps},
+    config::Config,
+    mesibo::{Client, Metrics},
+    metrics::seconds,
+};
+
+const PATH: &str = "/mesibo.v1.MessageService/SendMessage";
+
+fn caller(number: usize) -> Caller {
+    Caller {
+        name: format!("caller-{number}").into(),
+        keys: vec![KeyHash::of(format!("key-{number}").as_bytes())],
+        certificates: Vec::new(),
+        may_call: Some(rpc::allowed("mesibo.v1.MessageService/*")),
+        apps: None,
+        from_addresses: None,
+        app_ids: None,
+        rate: None,
+    }
+}
+
+/// Who may call the default app.
+fn access(callers: usize) -> Access {
+    let token = |name: &str| (name == "app-token").then(|| "token".to_owned());
+    let config = Config::read(|setting| token(setting.name)).expect("the settings are right");
+    let app = config.apps.into_iter().next().expect("there is one app");
+    let client = Client::new(app.upstream, &Metrics::new(seconds));
+    let app = App {
+        name: Arc::clone(&config.default_app),
+        client: client.expect("the settings are right"),
+        rate: None,
+    };
+    let apps = Apps::new(vec![app], &config.default_app).expect("it is the default");
+    let callers = (0..callers).map(caller).collect();
+    Access::new(callers, Arc::new(apps), false, &access::Metrics::default())
+}
+
+#[divan::bench(args = [1, 100, 10_000])]
+fn with_a_key(bencher: Bencher, callers: usize) {
+    let access = access(callers);
+    let mut headers = HeaderMap::new();
+    let key = format!("Bearer key-{}", callers / 2);
+    headers.insert(AUTHORIZATION, key.parse().expect("it is ASCII"));
+    bencher.bench(|| {
+        let admitted = access.admit(PATH, black_box(&headers), &Peer::default());
+        admitted.expect("it may call")
+    });
+}
+
+#[divan::bench]
+fn with_a_wrong_key(bencher: Bencher) {
+    let access = access(100);
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, "Bearer wrong".parse().expect("it is ASCII"));
+    bencher.bench(|| {
+        let denied = access.admit(PATH, black_box(&headers), &Peer::default());
+        denied.err().expect("it may not")
+    });
+}
