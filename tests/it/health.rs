@@ -81,8 +81,9 @@ async fn a_lame_duck_serves_new_connections_and_says_that_it_does_not_serve() {
         .unwrap();
 
     assert!(soon(watch.message()).await.unwrap().is_none());
-    let late = Endpoint::from_shared(address).unwrap().connect().await;
-    assert!(late.is_err(), "the port is closed");
+    // The port closes with the end of the watch, which may be seen a moment sooner.
+    let late = Endpoint::from_shared(address).unwrap();
+    soon(async { while late.connect().await.is_ok() {} }).await;
 }
 
 #[tokio::test]
