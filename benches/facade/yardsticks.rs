@@ -8,8 +8,10 @@ use mesibo_grpc::proto::{
     send_message_request::Recipient,
 };
 use serde_json::Value;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::Server};
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, server::TcpIncoming},
+};
 
 use crate::process;
 
@@ -41,7 +43,7 @@ pub async fn plain(url: &str) {
 }
 
 async fn serve(service: impl MessageService) {
-    let incoming = TcpListenerStream::new(process::listen().await);
+    let incoming = TcpIncoming::from(process::listen().await).with_nodelay(Some(true));
     let server = Server::builder().add_service(MessageServiceServer::new(service));
     process::until_the_parent_goes(server.serve_with_incoming(incoming)).await;
 }
