@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::section::Section;
 use crate::{
     access::{key::KeyHash, pattern::Pattern, rate::Rate, rpc},
-    mesibo::{Proxy, connections::is_loopback},
+    mesibo::{Proxy, connector::is_loopback},
     service::TokenDeletion,
     status::ErrorCodes,
     telemetry::Format,

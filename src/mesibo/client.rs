@@ -16,9 +16,10 @@ use url::Url;
 
 use super::{
     breaker::Breaker,
-    connections::{Connections, Proxy},
+    connections::Connections,
+    connector::Proxy,
     error::{Cause, Error, Failure},
-    exchange::{Answer, Body, post},
+    exchange::{Answer, Body, Template, post},
     limit::Limit,
     metrics::{Metrics, OfClient, State},
     operation::{Idempotency, Operation},
@@ -75,6 +76,7 @@ struct Inner {
     config: Config,
     token: ArcSwap<SecretString>,
     uri: Uri,
+    template: Template,
     connections: Connections,
     limit: Limit,
     breaker: Breaker,
@@ -91,9 +93,11 @@ impl Client {
     /// If the URL, the certificates or the proxy cannot be used.
     pub fn new(mut config: Config, metrics: &Metrics) -> Result<Self, BoxError> {
         let metrics = metrics.of_client(&config.app);
+        let uri: Uri = config.url.as_str().parse()?;
         Ok(Self(Arc::new(Inner {
-            uri: config.url.as_str().parse()?,
-            connections: Connections::open(&config, metrics.connections())?,
+            template: Template::of(&uri)?,
+            connections: Connections::new(&config, uri.clone(), metrics.connections())?,
+            uri,
             limit: Limit::new(config.max_in_flight, config.max_waiting, config.max_wait),
             breaker: Breaker::new(Arc::clone(&config.app)),
             retries: Retries::default(),
@@ -231,6 +235,7 @@ impl Client {
             config,
             token,
             uri,
+            template,
             connections,
             limit,
             breaker,
@@ -244,13 +249,15 @@ impl Client {
 
         let token = token.load_full();
         let form = operation.form(token.expose_secret());
-        let answer = post(&connections.current(), uri, form, progress)
-            .instrument(client_span(uri))
-            .await;
-        let answer = match answer {
-            Ok(response) => Ok(Answer::read(response, config.max_reply_bytes).await),
-            Err(failed) => Err(failed),
-        };
+        let answer = post(
+            connections,
+            template,
+            form,
+            config.max_reply_bytes,
+            progress,
+        )
+        .instrument(client_span(uri))
+        .await;
         let result = answer.and_then(|answer| read(operation.name(), answer, &token));
         pass.finish(
             result

@@ -1,198 +1,217 @@
-//! The connections to Mesibo.
+//! The connections to Mesibo, and which of them are idle.
+//!
+//! A connection has no task of its own: the call that uses it reads and writes, so that
+//! nothing of a call goes from one task to another and back. For the same reason each
+//! thread keeps the idle connections that were used on it last, as Envoy's workers do.
 
 use std::{
-    fmt,
-    sync::{Mutex, PoisonError},
+    collections::VecDeque,
+    future::poll_fn,
+    mem,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Waker},
     time::Duration,
 };
 
-use http::Uri;
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::{
-    client::{
-        legacy::{
-            Client,
-            connect::{HttpConnector, proxy::Tunnel},
-        },
-        proxy::matcher::Matcher,
-    },
-    rt::{TokioExecutor, TokioTimer},
+use http::{Request, Response, Uri};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
 };
 use prometheus_client::metrics::gauge::Gauge;
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use tokio::time::Instant;
-use tower::{
-    BoxError, Service, ServiceBuilder, ServiceExt as _, timeout::TimeoutLayer,
-    util::BoxCloneSyncService,
+use thread_local::ThreadLocal;
+use tokio::{
+    task::unconstrained,
+    time::{Instant, sleep_until},
 };
-use url::{Host, Url};
+use tower::{BoxError, ServiceExt as _};
 
 use super::{
     client::Config,
+    connector::{Connector, connector},
     exchange::FormBody,
     metrics::Open,
-    stream::{CheckedStream, TcpOrTls},
+    stream::{CheckedStream, NextRequest},
 };
 
-/// The URL of an HTTP proxy. Its credentials are never shown.
-#[derive(Clone)]
-pub struct Proxy(pub Url);
-
-/// Makes connections, whatever is on the way.
-type Connector = BoxCloneSyncService<Uri, CheckedStream, BoxError>;
-
-/// A pool of connections.
-pub(super) type Pool = Client<Connector, FormBody>;
-
-/// The pool of connections in use.
-///
-/// hyper cannot bound the lifetime of a connection, so a new pool takes the place of
-/// the old one when its time has come; calls in flight end on the old one.
+/// Makes connections, and keeps those that can be used again.
 pub(super) struct Connections {
     connector: Connector,
+    uri: Uri,
+    open: Gauge,
     idle_timeout: Duration,
     lifetime: Duration,
-    current: Mutex<(Pool, Instant)>,
+    idle: ThreadLocal<Arc<Mutex<Idle>>>,
 }
 
+/// The idle connections of a thread.
+#[derive(Default)]
+struct Idle {
+    /// Each with the time when it became idle: the first has been for the longest.
+    connections: VecDeque<(Instant, Connection)>,
+    /// Whether a task closes those that are idle for too long.
+    is_watched: bool,
+}
+
+/// An open connection.
+pub(super) struct Connection {
+    sender: SendRequest<FormBody>,
+    driver: Driver,
+    next_request: NextRequest,
+    is_reused: bool,
+    expires_at: Instant,
+}
+
+/// What reads and writes, while there is a connection.
+struct Driver(Option<Box<http1::Connection<CheckedStream, FormBody>>>);
+
 impl Connections {
-    /// Opens none yet; those that are open are counted by `connections`.
+    /// Opens none yet; those that are open are counted by `open`.
     ///
     /// # Errors
     ///
     /// If the certificates or the proxy cannot be used.
-    pub(super) fn open(config: &Config, connections: Gauge) -> Result<Self, BoxError> {
-        let connector = connector(config, connections)?;
-        let pool = pool(connector.clone(), config.idle_timeout);
+    pub(super) fn new(config: &Config, uri: Uri, open: Gauge) -> Result<Self, BoxError> {
         Ok(Self {
-            connector,
+            connector: connector(config)?,
+            uri,
+            open,
             idle_timeout: config.idle_timeout,
             lifetime: config.connection_lifetime,
-            current: Mutex::new((pool, Instant::now() + config.connection_lifetime)),
+            idle: ThreadLocal::new(),
         })
     }
 
-    /// The pool to take a connection from.
-    pub(super) fn current(&self) -> Pool {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let (pool, expires_at) = &mut *current;
-        if *expires_at <= Instant::now() {
-            *pool = self::pool(self.connector.clone(), self.idle_timeout);
-            *expires_at = Instant::now() + self.lifetime;
-        }
-        pool.clone()
-    }
-}
-
-fn pool(connector: Connector, idle_timeout: Duration) -> Pool {
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(idle_timeout)
-        .build(connector)
-}
-
-fn connector(config: &Config, connections: Gauge) -> Result<Connector, BoxError> {
-    let mut tcp = HttpConnector::new();
-    // The URL may be of HTTPS; the layer above sees to that.
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    let tls = HttpsConnectorBuilder::new()
-        .with_tls_config(tls(config.ca_certificates.as_deref())?)
-        .https_or_http()
-        .enable_http1();
-
-    let Some(Proxy(proxy)) = config.proxy.as_ref().filter(|_| !is_loopback(&config.url)) else {
-        let connector = tls.wrap_connector(tcp);
-        return Ok(checked(connector, config.connect_timeout, connections));
-    };
-    let upstream = config.url.as_str().parse()?;
-    let proxy = Matcher::builder()
-        .all(proxy.as_str())
-        .build()
-        .intercept(&upstream)
-        .ok_or("the proxy is not one")?;
-    let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
-    if let Some(credentials) = proxy.basic_auth() {
-        tunnel = tunnel.with_auth(credentials.clone());
-    }
-    let connector = tls.wrap_connector(tunnel);
-    Ok(checked(connector, config.connect_timeout, connections))
-}
-
-/// A connector whose connections are checked before they are used again.
-fn checked<C>(connector: C, connect_timeout: Duration, connections: Gauge) -> Connector
-where
-    C: Service<Uri, Response = TcpOrTls, Error = BoxError> + Clone + Send + Sync + 'static,
-    C::Future: Send,
-{
-    let checked = connector.map_response(move |stream| {
-        let open = Open::new(&connections);
-        CheckedStream::new(stream, open)
-    });
-    let timeout = TimeoutLayer::new(connect_timeout);
-    BoxCloneSyncService::new(ServiceBuilder::new().layer(timeout).service(checked))
-}
-
-/// Trusts the system's certificate authorities, and those in `pem`.
-fn tls(pem: Option<&[u8]>) -> Result<rustls::ClientConfig, BoxError> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    for certificate in CertificateDer::pem_slice_iter(pem.unwrap_or_default()) {
-        roots.add(certificate?)?;
-    }
-    if roots.is_empty() {
-        tracing::warn!("there are no certificate authorities to trust; HTTPS will fail");
-    }
-    let provider = rustls::crypto::ring::default_provider();
-    Ok(rustls::ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
-}
-
-impl fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl fmt::Display for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Scheme, host and port: never the credentials.
-        f.write_str(&self.0.origin().ascii_serialization())
-    }
-}
-
-/// Whether a URL names this machine, so that nothing on the way can listen in.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_this_machine_is_loopback() {
-        for url in [
-            "http://localhost:1/",
-            "http://127.8.9.1/",
-            "http://[::1]:80/",
-        ] {
-            assert!(is_loopback(&url.parse().unwrap()), "{url}");
-        }
-        for url in [
-            "https://api.mesibo.com/api.php",
-            "http://localhost.example/",
-            "http://10.0.0.1/",
-        ] {
-            assert!(!is_loopback(&url.parse().unwrap()), "{url}");
+    /// The connection that became idle last, or a new one.
+    ///
+    /// # Errors
+    ///
+    /// If none can be made.
+    pub(super) async fn take(&self) -> Result<Connection, BoxError> {
+        match self.take_idle() {
+            Some(connection) => Ok(connection),
+            None => self.open().await,
         }
     }
+
+    fn take_idle(&self) -> Option<Connection> {
+        let mut idle = lock(self.idle.get()?);
+        let now = Instant::now();
+        loop {
+            let (since, connection) = idle.connections.pop_back()?;
+            if now < since + self.idle_timeout && now < connection.expires_at {
+                return Some(connection);
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Connection, BoxError> {
+        let stream = self.connector.clone().oneshot(self.uri.clone()).await?;
+        let (stream, next_request) = CheckedStream::new(stream, Open::new(&self.open));
+        let (sender, driver) = http1::handshake(stream).await?;
+        Ok(Connection {
+            sender,
+            driver: Driver(Some(Box::new(driver))),
+            next_request,
+            is_reused: false,
+            expires_at: Instant::now() + self.lifetime,
+        })
+    }
+
+    /// Keeps a connection whose answer was read, if it can be used again, and closes it
+    /// otherwise.
+    pub(super) fn put(&self, mut connection: Connection) {
+        if !connection.is_reusable() {
+            return;
+        }
+        connection.is_reused = true;
+        let idle = self.idle.get_or_default();
+        let mut own = lock(idle);
+        own.connections.push_back((Instant::now(), connection));
+        if !mem::replace(&mut own.is_watched, true) {
+            tokio::spawn(close_idle(Arc::downgrade(idle), self.idle_timeout));
+        }
+    }
+}
+
+impl Connection {
+    /// Whether it has had an answer before.
+    pub(super) fn is_reused(&self) -> bool {
+        self.is_reused
+    }
+
+    /// Sends a request, and reads its response. A connection whose future is dropped is
+    /// of no use any longer.
+    ///
+    /// # Errors
+    ///
+    /// If no response comes.
+    pub(super) async fn send<T, F: Future<Output = T>>(
+        &mut self,
+        request: Request<FormBody>,
+        read: impl FnOnce(Response<Incoming>) -> F,
+    ) -> hyper::Result<T> {
+        if self.is_reused {
+            self.next_request.begins();
+        }
+        let response = self.sender.send_request(request);
+        let exchange = async { Ok(read(response.await?).await) };
+        // Nothing but the connection brings the exchange on, so nothing else needs to
+        // wake it, not even tokio, for the sake of other tasks.
+        let mut exchange = pin!(unconstrained(exchange));
+        poll_fn(|context| {
+            self.driver.poll(context);
+            exchange
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+        })
+        .await
+    }
+
+    /// Whether another request can be sent on it. Not if it is too old, and not if its
+    /// server has closed it, or has answered before all of the request was written, and
+    /// may never read the rest (hyper#4176).
+    fn is_reusable(&mut self) -> bool {
+        // It sees the end of the response, and nobody waits for anything else.
+        self.driver.poll(&mut Context::from_waker(Waker::noop()));
+        self.sender.is_ready() && Instant::now() < self.expires_at
+    }
+}
+
+impl Driver {
+    fn poll(&mut self, context: &mut Context<'_>) {
+        if let Some(connection) = &mut self.0
+            && Pin::new(connection).poll(context).is_ready()
+        {
+            // How it ended, the exchange learns.
+            self.0 = None;
+        }
+    }
+}
+
+/// Closes connections once they are idle for too long, until none is left.
+async fn close_idle(idle: Weak<Mutex<Idle>>, timeout: Duration) {
+    while let Some(next) = idle.upgrade().and_then(|idle| lock(&idle).close(timeout)) {
+        sleep_until(next).await;
+    }
+}
+
+impl Idle {
+    /// Closes those that are idle for too long. When the next will be.
+    fn close(&mut self, timeout: Duration) -> Option<Instant> {
+        let now = Instant::now();
+        while let Some(&(since, _)) = self.connections.front() {
+            if now < since + timeout {
+                return Some(since + timeout);
+            }
+            self.connections.pop_front();
+        }
+        self.is_watched = false;
+        None
+    }
+}
+
+fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,8 +2,6 @@
 
 use std::{
     convert::Infallible,
-    error::Error as _,
-    iter,
     pin::Pin,
     task::{Context, Poll},
     time::{Duration, SystemTime},
@@ -11,26 +9,32 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri,
-    header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT},
+    uri::{PathAndQuery, Scheme},
 };
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper_util::client::legacy;
-
 use opentelemetry::{global::get_text_map_propagator, propagation::Injector};
+use tower::BoxError;
 use tracing::Span;
 
 use super::{
-    connections::Pool,
+    connections::Connections,
     error::{Cause, Failure},
     progress::Progress,
-    stream::{Stale, Unwritten},
+    stream::Stale,
 };
 
 /// Who asks.
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// What every request has.
+pub(super) struct Template {
+    path: Uri,
+    headers: HeaderMap,
+}
 
 /// A form that tells when it is taken to be sent. hyper asks a body for its bytes
 /// only when it has a connection to write them to.
@@ -56,41 +60,76 @@ pub(super) enum Body {
     Lost(hyper::Error),
 }
 
-/// Posts a form.
-///
-/// A pooled connection that turns out to be closed is as good as none, so the next
-/// is taken. This ends, for it is pooled no longer.
-pub(super) async fn post(
-    pool: &Pool,
-    uri: &Uri,
-    form: Bytes,
-    progress: &Progress,
-) -> Result<Response<Incoming>, (Failure, Cause)> {
-    loop {
-        let body = FormBody {
-            form: Some(form.clone()),
-            progress: progress.clone(),
+impl Template {
+    /// For requests to a URL.
+    ///
+    /// # Errors
+    ///
+    /// If it has no host.
+    pub(super) fn of(uri: &Uri) -> Result<Self, BoxError> {
+        let host = uri.host().ok_or("the URL has no host")?;
+        let is_usual = |port| match port {
+            80 => uri.scheme() == Some(&Scheme::HTTP),
+            443 => uri.scheme() == Some(&Scheme::HTTPS),
+            _ => false,
         };
-        let mut request = Request::post(uri.clone())
-            .body(body)
-            .expect("it has all it needs");
-        request.headers_mut().extend([
-            (
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/x-www-form-urlencoded"),
-            ),
-            (USER_AGENT, HeaderValue::from_static(AGENT)),
-        ]);
+        let host = match uri.port_u16().filter(|&port| !is_usual(port)) {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let path = uri.path_and_query().cloned();
+        Ok(Self {
+            path: path.unwrap_or(PathAndQuery::from_static("/")).into(),
+            headers: HeaderMap::from_iter([
+                (HOST, host.try_into()?),
+                (CONTENT_TYPE, form),
+                (USER_AGENT, HeaderValue::from_static(AGENT)),
+            ]),
+        })
+    }
+
+    fn request(&self, body: FormBody) -> Request<FormBody> {
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.path.clone();
+        *request.headers_mut() = self.headers.clone();
         get_text_map_propagator(|propagator| {
             propagator.inject(&mut TraceContext(request.headers_mut()));
         });
-        match pool.request(request).await {
-            Ok(response) => {
-                let status = response.status().as_u16();
-                Span::current().record("http.response.status_code", status);
-                return Ok(response);
+        request
+    }
+}
+
+/// Posts a form, and reads the answer, up to a limit.
+///
+/// An idle connection that turns out to be closed is as good as none, so the next is
+/// taken. This ends, for it is idle no longer.
+pub(super) async fn post(
+    connections: &Connections,
+    template: &Template,
+    form: Bytes,
+    max_reply_bytes: usize,
+    progress: &Progress,
+) -> Result<Answer, (Failure, Cause)> {
+    loop {
+        let unreachable = |error| (Failure::Unreachable, Some(error));
+        let mut connection = connections.take().await.map_err(unreachable)?;
+        let request = template.request(FormBody {
+            form: Some(form.clone()),
+            progress: progress.clone(),
+        });
+        let read = |response| Answer::read(response, max_reply_bytes);
+        match connection.send(request, read).await {
+            Ok(answer) => {
+                connections.put(connection);
+                return Ok(answer);
             }
-            Err(error) if Stale::is_behind(&error) => progress.unsend(),
+            Err(error)
+                if connection.is_reused() && (!progress.is_sent() || Stale::is_behind(&error)) =>
+            {
+                progress.unsend();
+            }
             Err(error) => return Err(without_response(error, progress)),
         }
     }
@@ -98,13 +137,13 @@ pub(super) async fn post(
 
 impl Answer {
     /// Reads a response to its end, or to the limit.
-    pub(super) async fn read(response: Response<Incoming>, max_bytes: usize) -> Self {
+    async fn read(response: Response<Incoming>, max_bytes: usize) -> Self {
         let status = response.status();
+        Span::current().record("http.response.status_code", status.as_u16());
         let retry_after = response
             .headers()
             .get(RETRY_AFTER)
             .and_then(|value| retry_after(value.to_str().ok()?));
-        let unwritten = response.extensions().get::<Unwritten>().cloned();
         let mut frames = response.into_body();
         let mut body = Vec::new();
         let body = loop {
@@ -119,9 +158,6 @@ impl Answer {
                 Some(Err(error)) => break Body::Lost(error),
             }
         };
-        if let Some(unwritten) = unwritten {
-            unwritten.close();
-        }
         Self {
             status,
             retry_after,
@@ -163,10 +199,10 @@ impl http_body::Body for FormBody {
 }
 
 /// What it means that no HTTP response came.
-fn without_response(error: legacy::Error, progress: &Progress) -> (Failure, Cause) {
+fn without_response(error: hyper::Error, progress: &Progress) -> (Failure, Cause) {
     let failure = if !progress.is_sent() {
         Failure::Unreachable
-    } else if is_not_http(&error) {
+    } else if error.is_parse() {
         Failure::Malformed {
             problem: "the answer is not HTTP",
             excerpt: String::new(),
@@ -175,12 +211,6 @@ fn without_response(error: legacy::Error, progress: &Progress) -> (Failure, Caus
         Failure::ConnectionLost
     };
     (failure, Some(error.into()))
-}
-
-fn is_not_http(error: &legacy::Error) -> bool {
-    iter::successors(error.source(), |error| (*error).source())
-        .filter_map(|error| error.downcast_ref::<hyper::Error>())
-        .any(hyper::Error::is_parse)
 }
 
 /// Reads a `Retry-After`: seconds, or a date, of which the past means now (RFC

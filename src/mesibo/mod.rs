@@ -9,10 +9,11 @@
 //! - `exchange`: one HTTP exchange
 //! - `retry`: when another attempt is safe, and worth it
 //! - `progress`: how far a call has come
-//! - `stream`: a connection, checked before it is used again
 //! - `limit`: how many requests are in flight
 //! - `breaker`: holds calls back while Mesibo does not answer
-//! - [`connections`]: the connections, with their lifetime and the proxy
+//! - `connections`: the connections, and which of them are idle
+//! - [`connector`]: how they are made: TCP, the proxy, TLS
+//! - `stream`: a connection, checked before it is used again
 //! - [`reply`]: what the answers hold
 //! - `lenient`: reading of Mesibo's loosely typed JSON
 //! - [`error`]: what can go wrong
@@ -21,7 +22,8 @@
 
 mod breaker;
 pub mod client;
-pub mod connections;
+mod connections;
+pub mod connector;
 pub mod error;
 mod exchange;
 mod form;
@@ -36,7 +38,7 @@ mod retry;
 mod stream;
 
 pub use client::{Client, Config};
-pub use connections::Proxy;
+pub use connector::Proxy;
 pub use error::{Error, Failure};
 pub use metrics::{Metrics, States};
 pub use operation::{Idempotency, Operation};
