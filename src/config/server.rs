@@ -1,6 +1,6 @@
 //! How to serve, as the settings say.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZero, path::PathBuf, thread::available_parallelism, time::Duration};
 
 use super::{
     Reader,
@@ -31,6 +31,9 @@ impl<L: Fn(&Setting) -> Option<String>> Reader<L> {
             tls: self.tls(),
             deadlines,
             limits: self.limits(),
+            worker_threads: self
+                .find(&settings::WORKER_THREADS, values::threads)
+                .unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get)),
             lame_duck: Duration::ZERO,
             shutdown_grace: self.get(&settings::SHUTDOWN_GRACE, values::duration),
         }

@@ -75,6 +75,7 @@ fn all_mistakes_are_reported_together_in_one_line_without_values() {
         (&UPSTREAM_MAX_WAITING, "many"),
         (&UPSTREAM_MAX_WAIT, "1"),
         (&MAX_REPLY_BYTES, "0"),
+        (&WORKER_THREADS, "1025"),
         (&MAX_REQUEST_BYTES, "4294967296"),
         (&DEFAULT_DEADLINE, "61s"),
         (&MAX_CONNECTIONS, "0"),

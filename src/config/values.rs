@@ -76,6 +76,10 @@ pub(super) fn number<T: TryFrom<u32>>(text: &str) -> Result<T, String> {
     positive(text, 1_000_000).ok_or_else(|| "expected a number from 1 to 1000000".into())
 }
 
+pub(super) fn threads(text: &str) -> Result<usize, String> {
+    positive(text, 1024).ok_or_else(|| "expected a number from 1 to 1024".into())
+}
+
 pub(super) fn upstream_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text)
         .ok()

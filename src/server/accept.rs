@@ -1,6 +1,6 @@
 //! Accepting connections, whatever the system says.
 
-use std::{io, time::Duration};
+use std::{io, net, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -55,8 +55,8 @@ impl Acceptor {
         }
     }
 
-    /// The next connection. Dropping the future loses no connection.
-    pub(super) async fn accept(&mut self) -> TcpStream {
+    /// The next connection, for any runtime. Dropping the future loses no connection.
+    pub(super) async fn accept(&mut self) -> net::TcpStream {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
@@ -64,7 +64,10 @@ impl Acceptor {
                     if let Err(error) = self.set_options(&stream) {
                         tracing::debug!(%error, "cannot set the options of a socket");
                     }
-                    return stream;
+                    match stream.into_std() {
+                        Ok(stream) => return stream,
+                        Err(error) => tracing::debug!(%error, "a connection failed"),
+                    }
                 }
                 Err(error) if is_of_one_connection(&error) => {
                     tracing::debug!(%error, "a connection failed before it was accepted");

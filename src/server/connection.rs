@@ -1,6 +1,6 @@
 //! The life of one connection: its handshake, its calls, and its end.
 
-use std::time::Duration;
+use std::{net, time::Duration};
 
 use axum::Router;
 use hyper::{rt::Executor, server::conn::http2};
@@ -40,9 +40,9 @@ const MAX_PENDING_RESETS: usize = 20;
 /// (RUSTSEC-2024-0332) and small DATA frames (CVE-2019-9518).
 const MAX_FAULTY_STREAMS: usize = 1024;
 
-/// A connection that was accepted.
+/// A connection that was accepted, by another runtime than the one that will serve it.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: net::TcpStream,
     tls: Option<Tls>,
     limits: Limits,
     /// Changes once the server stops.
@@ -67,7 +67,7 @@ struct Call(watch::Sender<usize>);
 
 impl Connection {
     pub(super) fn new(
-        stream: TcpStream,
+        stream: net::TcpStream,
         tls: Option<Tls>,
         limits: Limits,
         stopping: watch::Receiver<()>,
@@ -177,9 +177,10 @@ fn http2(limits: &Limits, calls: Calls) -> http2::Builder<Calls> {
 /// The beginning of a connection: TLS, if there is to be any, and the preface, which is
 /// there to be read again.
 async fn begin(
-    stream: TcpStream,
+    stream: net::TcpStream,
     tls: Option<Tls>,
 ) -> io::Result<(impl AsyncRead + AsyncWrite, Peer)> {
+    let stream = TcpStream::from_std(stream)?;
     let (mut stream, peer) = match tls {
         None => (Either::Left(stream), Peer::default()),
         Some(tls) => {

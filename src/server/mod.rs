@@ -1,6 +1,7 @@
 //! The gRPC server: it puts the services, health, reflection and the layers that
 //! every call passes together, and serves them until it is told to stop.
 //!
+//! - `workers`: the threads that serve connections
 //! - `connections`: all connections, taking them on and letting them go
 //! - `accept`: accepting them, whatever the system says
 //! - `connection`: the life of one connection
@@ -26,6 +27,7 @@ mod metrics;
 mod request_id;
 mod statuses;
 pub mod tls;
+mod workers;
 
 use std::{io, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -41,9 +43,11 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 
 use crate::{access::Access, proto};
+use connections::Connections;
 pub use deadline::Deadlines;
 pub use metrics::Metrics;
 use tls::Tls;
+use workers::Workers;
 
 /// The descriptors of every service that is served.
 const DESCRIPTORS: [&[u8]; 4] = [
@@ -67,6 +71,8 @@ pub struct Config {
     pub deadlines: Deadlines,
     /// What peers may ask of the server.
     pub limits: Limits,
+    /// How many threads serve connections; one at least.
+    pub worker_threads: usize,
     /// How long new connections are still served once the server is to stop, while
     /// health says that it does not serve.
     pub lame_duck: Duration,
@@ -113,16 +119,18 @@ pub struct Server {
     local_addr: SocketAddr,
     /// For health alone, without TLS.
     health: Option<TcpListener>,
+    workers: Workers,
     metrics: Metrics,
 }
 
 impl Server {
-    /// Takes the port, and the one for health if there is to be one. The server counts
-    /// among `metrics`.
+    /// Takes the port, and the one for health if there is to be one, and starts threads.
+    /// The server counts among `metrics`.
     ///
     /// # Errors
     ///
-    /// If an address cannot be listened on, with the name of its setting.
+    /// If an address cannot be listened on, or a thread cannot be started, with the name
+    /// of the setting.
     pub async fn bind(
         config: Config,
         metrics: &Metrics,
@@ -139,11 +147,14 @@ impl Server {
                     .map_err(|error| ("health-listen", error))?,
             ),
         };
+        let workers =
+            Workers::start(config.worker_threads).map_err(|error| ("worker-threads", error))?;
         Ok(Self {
             config,
             grpc,
             local_addr,
             health,
+            workers,
             metrics: metrics.clone(),
         })
     }
@@ -168,6 +179,7 @@ impl Server {
             config,
             grpc,
             health: probes,
+            workers,
             metrics,
             ..
         } = self;
@@ -197,13 +209,18 @@ impl Server {
                 let _ = stopping.changed().await;
             }
         };
-        let (limits, grace) = (config.limits, config.shutdown_grace);
-        let calls =
-            connections::serve(grpc, config.tls, router, limits, &metrics, stopped(), grace);
+        let connections = Connections {
+            workers: &workers,
+            limits: config.limits,
+            metrics: &metrics,
+            grace: config.shutdown_grace,
+        };
+        let calls = connections.serve(grpc, config.tls, router, stopped());
         let probes = async {
             if let Some(listener) = probes {
-                let (tls, router) = (None, for_probes);
-                connections::serve(listener, tls, router, limits, &metrics, stopped(), grace).await;
+                connections
+                    .serve(listener, None, for_probes, stopped())
+                    .await;
             }
         };
         tokio::join!(shutdown, calls, probes);

@@ -45,7 +45,7 @@ pub(crate) const SERVE: [&Setting; 7] = [
 pub(crate) const SANDBOX: [&Setting; 2] = [&EMULATOR_LISTEN, &SANDBOX_METRICS_LISTEN];
 
 /// Settings of the facade, which `serve` and `sandbox` have in common.
-pub(crate) const FACADE: [&Setting; 35] = [
+pub(crate) const FACADE: [&Setting; 36] = [
     &CONFIG,
     &LISTEN,
     &HEALTH_LISTEN,
@@ -64,6 +64,7 @@ pub(crate) const FACADE: [&Setting; 35] = [
     &UPSTREAM_MAX_WAITING,
     &UPSTREAM_MAX_WAIT,
     &MAX_REPLY_BYTES,
+    &WORKER_THREADS,
     &MAX_REQUEST_BYTES,
     &DEFAULT_DEADLINE,
     &MAX_DEADLINE,

@@ -24,6 +24,15 @@ pub(crate) const SANDBOX_METRICS_LISTEN: Setting = Setting {
     ..METRICS_LISTEN
 };
 
+pub(crate) const WORKER_THREADS: Setting = Setting {
+    name: "worker-threads",
+    env: "MESIBO_GRPC_WORKER_THREADS",
+    value: "NUMBER",
+    default: None,
+    help: "How many threads serve calls, each with connections of its own; as many as \
+           there are processors if not set",
+};
+
 pub(crate) const MAX_REQUEST_BYTES: Setting = Setting {
     name: "max-request-bytes",
     env: "MESIBO_GRPC_MAX_REQUEST_BYTES",

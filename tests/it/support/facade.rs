@@ -136,6 +136,8 @@ pub fn config_of_apps(settings: &[(&str, &str)]) -> Config {
     let mut values = HashMap::from([
         ("listen", "127.0.0.1:0"),
         ("metrics-listen", "none"),
+        // However many processors there are, for many run side by side.
+        ("worker-threads", "2"),
         // A fixture that is dropped has no calls to wait for.
         ("lame-duck", "0s"),
         ("shutdown-grace", "1ms"),
