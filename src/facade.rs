@@ -4,7 +4,6 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use prometheus_client::{metrics::info::Info, registry::Registry};
 use tokio::task::JoinSet;
-use tonic::service::Routes;
 
 use crate::{
     access::{self, Access, Caller},
@@ -13,14 +12,14 @@ use crate::{
     mesibo::{self, Client, error::chain},
     metrics::{self, Exporter},
     reload::{self, Kind, Reload},
-    server::{self, Server, tls::Tls},
+    server::{self, Server, Services, tls::Tls},
     service::{self, TokenDeletion},
 };
 
 /// A facade that has its ports, but does not serve yet.
 pub struct Facade {
     server: Server,
-    services: Routes,
+    services: Services,
     access: Access,
     reloads: Vec<Reload>,
     reload_metrics: reload::Metrics,
@@ -92,7 +91,7 @@ impl Facade {
         }
         Ok(Self {
             server,
-            services: service::routes(
+            services: service::services(
                 &config.error_codes,
                 config.token_deletion,
                 config.max_request_bytes,

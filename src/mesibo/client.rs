@@ -4,12 +4,8 @@ use std::{mem, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use http::Uri;
-use opentelemetry::context::FutureExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep, timeout, timeout_at},
-};
+use tokio::time::{Instant, sleep, timeout_at};
 use tower::BoxError;
 use tracing::{Instrument as _, Span, field};
 use url::Url;
@@ -23,18 +19,16 @@ use super::{
     limit::Limit,
     metrics::{Metrics, OfClient, State},
     operation::{Idempotency, Operation},
-    progress::Progress,
+    progress::{Progress, out_of_time},
     redact,
     reply::{FromReply, NotDone, Reply},
     retry::Retries,
+    write::Write,
 };
 
 /// Longest error code that is passed on: as long as the `reason` of a
 /// `google.rpc.ErrorInfo` may be.
 const MAX_CODE_LENGTH: usize = 63;
-
-/// How long a write that was sent goes on without anybody who waits for it.
-const RUN_ON: Duration = Duration::from_secs(5);
 
 /// How to reach Mesibo.
 #[derive(Clone, Debug)]
@@ -174,26 +168,19 @@ impl Client {
     ) -> Result<R, Error> {
         let operation = Arc::new(operation);
         let progress = Progress::default();
-        let (mut answer, answered) = oneshot::channel();
-        tokio::spawn({
+        let attempts = {
             let (client, operation, progress) =
                 (self.clone(), Arc::clone(&operation), progress.clone());
-            let write = async move {
-                let started = std::time::Instant::now();
-                let attempts = client.attempts(&operation, deadline, &progress);
-                let result = run_on(attempts, &mut answer, &operation, &progress).await;
-                client.0.metrics.call(operation.name(), started, &result);
-                learn(&result);
-                // Without a receiver there is nobody to tell.
-                let _ = answer.send(result);
-            };
-            // It is a part of the call, wherever it runs.
-            write.in_current_span().with_current_context()
-        });
-        match timeout_at(deadline, answered).await {
-            Ok(result) => result.expect("the task answers before it ends"),
-            Err(_) => Err(out_of_time(&operation, &progress)),
-        }
+            async move { client.attempts(&operation, deadline, &progress).await }
+        };
+        let (client, op) = (self.clone(), operation.name());
+        let started = std::time::Instant::now();
+        let learn = move |result: &Result<R, Error>| {
+            client.0.metrics.call(op, started, result);
+            learn(result);
+        };
+        let write = Write::new(operation, progress, attempts, learn);
+        write.end_by(deadline).await
     }
 
     async fn attempts<R: FromReply>(
@@ -328,30 +315,4 @@ fn read<R: FromReply>(
         // A yes under an HTTP error is nothing to build on.
         (false, _) => Err((http, None)),
     }
-}
-
-/// Waits for the end of a write, and, if it was sent, a while longer than the one who
-/// waits for its answer.
-async fn run_on<R: FromReply>(
-    attempts: impl Future<Output = Result<R, Error>>,
-    answer: &mut oneshot::Sender<Result<R, Error>>,
-    operation: &Operation<R>,
-    progress: &Progress,
-) -> Result<R, Error> {
-    let mut attempts = std::pin::pin!(attempts);
-    tokio::select! {
-        biased;
-        result = &mut attempts => return result,
-        () = answer.closed() => {}
-    }
-    if !progress.give_up() {
-        return Err(out_of_time(operation, progress));
-    }
-    timeout(RUN_ON, attempts)
-        .await
-        .unwrap_or_else(|_| Err(out_of_time(operation, progress)))
-}
-
-fn out_of_time<R: FromReply>(operation: &Operation<R>, progress: &Progress) -> Error {
-    Error::out_of_time(operation, progress.attempts(), progress.give_up())
 }

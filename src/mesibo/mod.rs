@@ -6,6 +6,7 @@
 //! - [`operation`]: what can be asked
 //! - `form`: the form that it becomes
 //! - [`client`]: one call, of one attempt or a few
+//! - `write`: a call that changes something
 //! - `exchange`: one HTTP exchange
 //! - `retry`: when another attempt is safe, and worth it
 //! - `progress`: how far a call has come
@@ -36,6 +37,7 @@ mod redact;
 pub mod reply;
 mod retry;
 mod stream;
+mod write;
 
 pub use client::{Client, Config};
 pub use connector::Proxy;

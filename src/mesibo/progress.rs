@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::{error::Error, operation::Operation, reply::FromReply};
+
 /// How far a call has come. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Progress(Arc<Mutex<State>>);
@@ -51,4 +53,10 @@ impl Progress {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What it means that nobody waits for an operation any longer: from now on nothing of it
+/// is sent.
+pub(super) fn out_of_time<R: FromReply>(operation: &Operation<R>, progress: &Progress) -> Error {
+    Error::out_of_time(operation, progress.attempts(), progress.give_up())
 }

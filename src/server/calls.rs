@@ -9,15 +9,12 @@ use std::{
     task::{self, Poll},
 };
 
-use axum::{
-    body::{Body, Bytes},
-    extract::Request,
-    response::Response,
-};
-use http::{HeaderMap, HeaderValue, header::SERVER};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, header::SERVER};
 use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
 use opentelemetry::{Context, context::FutureExt as _, trace};
-use tonic::{Code, Status, server::NamedService as _};
+use tonic::{Code, Status, body::Body, server::NamedService as _};
 use tonic_health::pb::health_server::HealthServer;
 use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -26,6 +23,7 @@ use super::{
     drain::RequestBody,
     metrics::{Metrics, Started, name},
     request_id::RequestId,
+    statuses::Completion,
 };
 use crate::{record::Record, telemetry};
 
@@ -40,17 +38,18 @@ struct Call {
 }
 
 /// The body of a response, which ends its call.
-struct CallBody {
+pub(super) struct CallBody {
     body: Body,
+    completion: Completion,
     call: Call,
 }
 
 /// The layer.
-pub(super) async fn layer<F: Future<Output = Response>>(
+pub(super) async fn layer<F: Future<Output = Response<Body>>>(
     metrics: &Metrics,
-    mut request: Request,
-    next: impl FnOnce(Request) -> F,
-) -> Response {
+    request: Request<Incoming>,
+    next: impl FnOnce(Request<RequestBody>, Record) -> F,
+) -> Response<CallBody> {
     let started = metrics.start(request.uri().path());
     let id = RequestId::of(request.headers());
     let parent = telemetry::context_of(request.headers());
@@ -59,17 +58,19 @@ pub(super) async fn layer<F: Future<Output = Response>>(
         started: Some(started),
         record: Record::default(),
     };
-    request.extensions_mut().insert(call.record.clone());
-    request.extensions_mut().insert(id.clone());
+    let completion = Completion {
+        uri: request.uri().clone(),
+        id,
+    };
+    let request = request.map(|body| RequestBody::new(body, call.record.clone()));
     // Outermost the caller's context, so that the span's takes its place, if spans have
     // contexts.
-    let request = request.map(|body| {
-        let record = call.record.clone();
-        Body::new(RequestBody::new(body, record))
-    });
-    let response = next(request).instrument(call.span.clone());
+    let response = next(request, call.record.clone()).instrument(call.span.clone());
     let mut response = response.with_context(parent).await;
-    id.write(response.headers_mut());
+    if let Some(status) = completion.of(response.headers()) {
+        response = status.into_http();
+    }
+    completion.id.write(response.headers_mut());
     let version = HeaderValue::from_static(VERSION);
     response.headers_mut().insert(SERVER, version);
     if let Some(code) = code(response.headers()) {
@@ -78,7 +79,11 @@ pub(super) async fn layer<F: Future<Output = Response>>(
         // It was not gRPC.
         call.finish(Code::Unknown);
     }
-    response.map(|body| Body::new(CallBody { body, call }))
+    response.map(|body| CallBody {
+        body,
+        completion,
+        call,
+    })
 }
 
 /// The span of a call: its id for the log, and what OpenTelemetry's conventions for RPC
@@ -153,25 +158,40 @@ fn is_of_server(code: Code) -> bool {
             | Code::DataLoss
     )
 }
+
 impl Drop for Call {
     fn drop(&mut self) {
         self.finish(Code::Cancelled);
     }
 }
 
+impl CallBody {
+    /// Ends the call by the status in its trailers, and makes that complete.
+    fn end(&mut self, trailers: &mut HeaderMap) {
+        if let Some(status) = self.completion.of(trailers) {
+            // What is there stays if the status cannot be written, which would take a
+            // text that is no header value; texts are escaped.
+            let _ = status.add_header(trailers);
+        }
+        if let Some(code) = code(trailers) {
+            self.call.finish(code);
+        }
+    }
+}
+
 impl http_body::Body for CallBody {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut task::Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        if let Poll::Ready(Some(Ok(frame))) = &frame
-            && let Some(code) = frame.trailers_ref().and_then(code)
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let mut frame = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &mut frame
+            && let Some(trailers) = frame.trailers_mut()
         {
-            self.call.finish(code);
+            self.end(trailers);
         }
         frame
     }

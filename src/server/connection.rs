@@ -1,23 +1,23 @@
 //! The life of one connection: its handshake, its calls, and its end.
 
-use std::{net, time::Duration};
-
-use axum::Router;
-use hyper::{rt::Executor, server::conn::http2};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
+use std::{
+    convert::Infallible,
+    net,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+use hyper::{rt::Executor, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{self, AsyncRead, AsyncReadExt as _, AsyncWrite},
     net::TcpStream,
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::either::Either;
-use tower_http::add_extension::AddExtension;
 
-use super::{Limits, tls::Tls};
+use super::{Limits, layers::Layers, tls::Tls};
 use crate::access::Peer;
 
 /// What an HTTP/2 client says first, RFC 9113, section 3.4.
@@ -60,10 +60,16 @@ enum End {
 /// The calls in flight. hyper makes a task of each, from its headers to the end of its
 /// answer, and this runs these tasks.
 #[derive(Clone)]
-struct Calls(watch::Sender<usize>);
+struct Calls(Arc<Mutex<InFlight>>);
+
+struct InFlight {
+    calls: usize,
+    /// When one ended last.
+    changed: Instant,
+}
 
 /// One of the calls in flight.
-struct Call(watch::Sender<usize>);
+struct Call(Calls);
 
 impl Connection {
     pub(super) fn new(
@@ -80,9 +86,9 @@ impl Connection {
         }
     }
 
-    /// Serves `router` until the peer closes the connection, or a limit or the end of
-    /// the server does.
-    pub(super) async fn serve(self, router: Router) {
+    /// Serves calls until the peer closes the connection, or a limit or the end of the
+    /// server does.
+    pub(super) async fn serve(self, layers: Arc<Layers>) {
         let Self {
             stream,
             tls,
@@ -102,8 +108,12 @@ impl Connection {
             _ = stopping.changed() => return,
         };
 
-        let calls = Calls(watch::Sender::new(0));
-        let service = TowerToHyperService::new(AddExtension::new(router, peer));
+        let calls = Calls::new();
+        let service = service_fn(move |request| {
+            let call = Arc::clone(&layers).call(request, peer.clone());
+            // hyper moves it around before it begins.
+            Box::pin(async { Ok::<_, Infallible>(call.await) })
+        });
         let connection =
             http2(&limits, calls.clone()).serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
@@ -130,23 +140,39 @@ impl Connection {
 }
 
 impl Calls {
+    fn new() -> Self {
+        let changed = Instant::now();
+        Self(Arc::new(Mutex::new(InFlight { calls: 0, changed })))
+    }
+
     /// Completes once no call was in flight for `time`.
     async fn idle_for(&self, time: Duration) {
-        let mut calls = self.0.subscribe();
         loop {
-            // Neither can fail: the sender is here.
-            let _ = calls.wait_for(|&calls| calls == 0).await;
-            if timeout(time, calls.changed()).await.is_err() {
+            let since = {
+                let in_flight = self.in_flight();
+                match in_flight.calls {
+                    0 => in_flight.changed,
+                    _ => Instant::now(),
+                }
+            };
+            // No sooner, whatever happens until then.
+            let until = since + time;
+            if until <= Instant::now() {
                 return;
             }
+            sleep_until(until).await;
         }
+    }
+
+    fn in_flight(&self) -> MutexGuard<'_, InFlight> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Calls {
     fn execute(&self, task: F) {
-        self.0.send_modify(|calls| *calls += 1);
-        let call = Call(self.0.clone());
+        self.in_flight().calls += 1;
+        let call = Call(self.clone());
         tokio::spawn(async move {
             task.await;
             drop(call);
@@ -156,7 +182,9 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Calls {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.0.send_modify(|calls| *calls -= 1);
+        let mut in_flight = self.0.in_flight();
+        in_flight.calls -= 1;
+        in_flight.changed = Instant::now();
     }
 }
 
@@ -238,7 +266,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_from_the_end_of_its_last_call() {
-        let calls = Calls(watch::Sender::new(0));
+        let calls = Calls::new();
         let start = tokio::time::Instant::now();
         for seconds in [3, 12] {
             calls.execute(sleep(Duration::from_secs(seconds)));

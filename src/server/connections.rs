@@ -1,14 +1,14 @@
 //! All connections: taking them on, and letting them go.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use axum::Router;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
 
 use super::{
     Limits, Metrics,
     accept::{Acceptor, Seldom},
     connection::Connection,
+    layers::Layers,
     tls::Tls,
     workers::Workers,
 };
@@ -29,7 +29,7 @@ impl Connections<'_> {
         &self,
         listener: TcpListener,
         tls: Option<Tls>,
-        router: Router,
+        layers: Arc<Layers>,
         shutdown: impl Future<Output = ()>,
     ) {
         let Self {
@@ -54,9 +54,9 @@ impl Connections<'_> {
                     if connections.len() < limits.max_connections {
                         let connection =
                             Connection::new(stream, tls.clone(), limits, stopping.clone());
-                        let (open, router) = (metrics.open(), router.clone());
+                        let (open, layers) = (metrics.open(), Arc::clone(&layers));
                         workers.spawn(&mut connections, async move {
-                            connection.serve(router).await;
+                            connection.serve(layers).await;
                             drop(open);
                         });
                     } else if warned.passes() {

@@ -7,15 +7,11 @@
 
 use std::time::Duration;
 
-use axum::{extract::Request, response::Response};
 use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status};
 
-use crate::{
-    service::Deadline,
-    status::{self, Reason},
-};
+use crate::status::{self, Reason};
 
 const TIMEOUT_HEADER: &str = "grpc-timeout";
 
@@ -32,31 +28,22 @@ pub struct Deadlines {
     pub longest: Duration,
 }
 
-/// The layer.
-pub(super) async fn layer<F: Future<Output = Response>>(
-    deadlines: Deadlines,
-    mut request: Request,
-    next: impl FnOnce(Request) -> F,
-) -> Response {
-    let deadline = match deadlines.of(request.headers()) {
-        Ok(timeout) => Instant::now() + timeout,
-        Err(status) => return status.into_http(),
-    };
-    request.extensions_mut().insert(Deadline(deadline));
-    timeout_at(deadline + HEAD_START, next(request))
+/// What comes of `answer`, or a moment after the deadline what it means that nothing does.
+pub(super) async fn by<T>(deadline: Instant, answer: impl Future<Output = T>) -> Result<T, Status> {
+    timeout_at(deadline + HEAD_START, answer)
         .await
-        .unwrap_or_else(|_| {
+        .map_err(|_| {
             status::refuse(
                 Code::DeadlineExceeded,
                 Reason::DeadlineExceeded,
                 "the deadline passed before the request was complete",
             )
-            .into_http()
         })
 }
 
 impl Deadlines {
-    fn of(&self, headers: &HeaderMap) -> Result<Duration, Status> {
+    /// How long a call with these headers may take.
+    pub(super) fn of(&self, headers: &HeaderMap) -> Result<Duration, Status> {
         let Some(value) = headers.get(TIMEOUT_HEADER) else {
             return Ok(self.default);
         };

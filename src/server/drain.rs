@@ -7,15 +7,15 @@
 //! every call that is in flight on it. So the rest of a message is read, and dropped.
 
 use std::{
-    mem,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use axum::body::{Body, Bytes};
+use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use tokio::{runtime::Handle, time::timeout};
 
 use crate::record::Record;
@@ -27,24 +27,27 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LIMIT: usize = 1 << 20;
 
 /// The body of a request.
-pub(super) struct RequestBody {
-    body: Body,
+pub struct RequestBody {
+    /// There until this is dropped.
+    body: Option<Incoming>,
     record: Record,
 }
 
 impl RequestBody {
     /// A body whose end, if it comes too soon, is told to the record of its call.
-    pub(super) fn new(body: Body, record: Record) -> Self {
-        Self { body, record }
+    pub(super) fn new(body: Incoming, record: Record) -> Self {
+        Self {
+            body: Some(body),
+            record,
+        }
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        if self.body.is_end_stream() {
+        let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else {
             return;
-        }
-        let body = mem::replace(&mut self.body, Body::empty());
+        };
         // Without a runtime everything ends.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(timeout(PATIENCE, drain(body)));
@@ -52,7 +55,7 @@ impl Drop for RequestBody {
     }
 }
 
-async fn drain(mut body: Body) {
+async fn drain(mut body: Incoming) {
     let mut read = 0;
     while let Some(Ok(frame)) = body.frame().await
         && read <= LIMIT
@@ -63,18 +66,21 @@ async fn drain(mut body: Body) {
 
 impl http_body::Body for RequestBody {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = hyper::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(&mut *body).poll_frame(context);
         let is_cut = match &frame {
             Poll::Pending | Poll::Ready(Some(Ok(_))) => false,
             Poll::Ready(Some(Err(_))) => true,
             // A reset with CANCEL is an end of the body to hyper, but none of the stream.
-            Poll::Ready(None) => !self.body.is_end_stream(),
+            Poll::Ready(None) => !body.is_end_stream(),
         };
         if is_cut {
             self.record.cut_short();
@@ -83,10 +89,12 @@ impl http_body::Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body
+            .as_ref()
+            .map_or_else(SizeHint::default, Incoming::size_hint)
     }
 }

@@ -6,46 +6,43 @@
 //! - `accept`: accepting them, whatever the system says
 //! - `connection`: the life of one connection
 //! - [`tls`]: TLS, and the certificates of clients
-//! - `admission`: who may call what
-//! - `deadline`: by when a call must be answered
-//! - `drain`: reads what nobody else reads of a request's message
-//! - `health`: the health service
+//! - `layers`: what every call passes
 //! - `calls`: every call, counted and timed
+//! - `statuses`: makes every status complete, whoever made it
+//! - `deadline`: by when a call must be answered
+//! - `services`: the services by their names
+//! - `health`: the health service
+//! - `drain`: reads what nobody else reads of a request's message
 //! - `metrics`: what is counted
 //! - `request_id`: the id of a call
-//! - `statuses`: makes every status complete, whoever made it
 
 mod accept;
-mod admission;
 mod calls;
 mod connection;
 mod connections;
 mod deadline;
 mod drain;
 mod health;
+mod layers;
 mod metrics;
 mod request_id;
+mod services;
 mod statuses;
 pub mod tls;
 mod workers;
 
-use std::{io, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    extract::{Request, State},
-    middleware::{Next, from_fn_with_state},
-    response::Response,
-};
-use futures_util::FutureExt as _;
 use tokio::{net::TcpListener, sync::watch, time::sleep};
-use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 
 use crate::{access::Access, proto};
 use connections::Connections;
 pub use deadline::Deadlines;
+pub use drain::RequestBody;
+use layers::Layers;
 pub use metrics::Metrics;
+pub use services::Services;
 use tls::Tls;
 use workers::Workers;
 
@@ -174,7 +171,12 @@ impl Server {
     /// Serves `services`, to whom `access` lets in, until `shutdown` completes, and then
     /// winds down: health says so at once, the lame-duck time leaves those who watch it
     /// the time to go elsewhere, and calls in flight finish within their grace period.
-    pub async fn serve(self, services: Routes, access: Access, shutdown: impl Future<Output = ()>) {
+    pub async fn serve(
+        self,
+        services: Services,
+        access: Access,
+        shutdown: impl Future<Output = ()>,
+    ) {
         let Self {
             config,
             grpc,
@@ -184,14 +186,17 @@ impl Server {
             ..
         } = self;
         let (health, reporter) = health::service();
-        let layers = |access| Layers {
-            metrics: metrics.clone(),
-            access,
-            deadlines: config.deadlines,
+        let layers = |access, services| {
+            Arc::new(Layers {
+                metrics: metrics.clone(),
+                access,
+                deadlines: config.deadlines,
+                services,
+            })
         };
-        let for_probes = Routes::new(HealthServer::new(health.clone()));
-        let for_probes = layers(None).around(for_probes);
-        let router = layers(Some(access)).around(add_common_services(services, health));
+        let for_probes = Services::default().with(HealthServer::new(health.clone()));
+        let for_probes = layers(None, for_probes);
+        let layers = layers(Some(access), with_common_services(services, health));
 
         reporter.serving();
         let (stop, stopping) = watch::channel(());
@@ -215,7 +220,7 @@ impl Server {
             metrics: &metrics,
             grace: config.shutdown_grace,
         };
-        let calls = connections.serve(grpc, config.tls, router, stopped());
+        let calls = connections.serve(grpc, config.tls, layers, stopped());
         let probes = async {
             if let Some(listener) = probes {
                 connections
@@ -227,61 +232,18 @@ impl Server {
     }
 }
 
-/// What every call passes. One middleware that calls one layer after the other costs
-/// much less than a middleware for each, with a box and a copy of all that is behind it.
-#[derive(Clone)]
-struct Layers {
-    metrics: Metrics,
-    /// None if everyone may make every call.
-    access: Option<Access>,
-    deadlines: Deadlines,
-}
-
-impl Layers {
-    fn around(self, services: Routes) -> Router {
-        let layers = from_fn_with_state(Arc::new(self), Self::call);
-        services.into_axum_router().layer(layers)
-    }
-
-    /// From the outside in.
-    async fn call(State(layers): State<Arc<Self>>, request: Request, next: Next) -> Response {
-        let Self {
-            metrics,
-            access,
-            deadlines,
-        } = &*layers;
-        let inside =
-            async |request| deadline::layer(*deadlines, request, |request| next.run(request)).await;
-        let admitted = async |request| match access {
-            Some(access) => admission::layer(access, request, inside).await,
-            None => inside(request).await,
-        };
-        let whole = async |request| {
-            let caught = AssertUnwindSafe(admitted(request)).catch_unwind();
-            caught.await.unwrap_or_else(|_| {
-                metrics.panicked();
-                statuses::of_panic()
-            })
-        };
-        calls::layer(metrics, request, |request| statuses::layer(request, whole)).await
-    }
-}
-
 /// Adds health, and both versions of reflection: many tools know only the older.
 /// Reflection knows the details of errors as well, so that tools can show them.
-fn add_common_services(services: Routes, health: health::HealthService) -> Routes {
+fn with_common_services(services: Services, health: health::HealthService) -> Services {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
+    let ours = "the descriptors are ours";
     services
-        .add_service(HealthServer::new(health))
-        .add_service(reflection().build_v1().expect("the descriptors are ours"))
-        .add_service(
-            reflection()
-                .build_v1alpha()
-                .expect("the descriptors are ours"),
-        )
+        .with(HealthServer::new(health))
+        .with(reflection().build_v1().expect(ours))
+        .with(reflection().build_v1alpha().expect(ours))
 }

@@ -32,8 +32,8 @@ impl RequestId {
     }
 
     /// Puts it into the headers of a response.
-    pub(super) fn write(self, headers: &mut HeaderMap) {
-        headers.insert(HEADER, self.0);
+    pub(super) fn write(&self, headers: &mut HeaderMap) {
+        headers.insert(HEADER, self.0.clone());
     }
 }
 

@@ -18,7 +18,7 @@ mod validation;
 use std::{error::Error as _, sync::Arc};
 
 use tokio::time::Instant;
-use tonic::{Request, Status, service::Routes};
+use tonic::{Request, Status};
 
 use crate::{
     access::{Admitted, Denial},
@@ -28,19 +28,26 @@ use crate::{
         user_service_server::UserServiceServer,
     },
     record::Record,
+    server::Services,
     status::{self, ErrorCodes},
 };
 use audit::Audit;
 pub use metrics::Metrics;
 pub use user::TokenDeletion;
 
-/// By when a call must be answered. The server puts it among the extensions of
-/// every request.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadline(pub Instant);
+/// One call, as the server has found it: who calls, for which app, and by when it must be
+/// answered. It puts this among the extensions of every request of the contract.
+#[derive(Clone)]
+pub struct Context {
+    /// Who calls, and for which app.
+    pub admitted: Admitted,
+    /// By when it must be answered.
+    pub deadline: Instant,
+    /// What the log tells of it at its end.
+    pub record: Record,
+}
 
-/// One call, as the layers before the services have found it: who calls, for which app,
-/// and by when it must be answered. The way to Mesibo, and back to the caller.
+/// The way to Mesibo, and back to the caller.
 #[derive(Clone)]
 struct Call {
     admitted: Admitted,
@@ -139,31 +146,33 @@ impl Call {
 /// `max_request_bytes`. What Mesibo's error codes mean is for `codes` to say; they count
 /// among `metrics`.
 #[must_use]
-pub fn routes(
+pub fn services(
     codes: &ErrorCodes,
     token_deletion: TokenDeletion,
     max_request_bytes: usize,
     metrics: &Metrics,
-) -> Routes {
+) -> Services {
     let users = user::Users::new(codes.clone(), token_deletion);
     let groups = group::Groups::new(codes.clone(), metrics.clone());
     let messages = message::Messages::new(codes.clone(), metrics.clone());
-    Routes::new(UserServiceServer::new(users).max_decoding_message_size(max_request_bytes))
-        .add_service(GroupServiceServer::new(groups).max_decoding_message_size(max_request_bytes))
-        .add_service(
-            MessageServiceServer::new(messages).max_decoding_message_size(max_request_bytes),
-        )
+    let limit = max_request_bytes;
+    Services::default()
+        .with(UserServiceServer::new(users).max_decoding_message_size(limit))
+        .with(GroupServiceServer::new(groups).max_decoding_message_size(limit))
+        .with(MessageServiceServer::new(messages).max_decoding_message_size(limit))
 }
 
 /// Takes the message out of a request, with its call.
 fn open<T>(codes: &ErrorCodes, request: Request<T>) -> (Call, T) {
     let (_, mut extensions, message) = request.into_parts();
-    let admitted = extensions.remove();
-    let record = extensions.remove().unwrap_or_default();
-    let deadline = extensions.remove();
-    let Deadline(deadline) = deadline.expect("the server gives every call a deadline");
+    let context = extensions.remove();
+    let Context {
+        admitted,
+        deadline,
+        record,
+    } = context.expect("the server admits every call of the contract");
     let call = Call {
-        admitted: admitted.expect("the server admits every call of the contract"),
+        admitted,
         deadline,
         record,
         codes: codes.clone(),

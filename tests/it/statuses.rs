@@ -11,10 +11,10 @@ use mesibo_grpc::{
         RegenerateUserTokenResponse, SendMessageRequest,
         user_service_server::{UserService, UserServiceServer},
     },
-    server::{Metrics, Server},
+    server::{Metrics, Server, Services},
 };
 use tokio::net::TcpStream;
-use tonic::{Code, Request, Response, Status, service::Routes};
+use tonic::{Code, Request, Response, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::{
@@ -158,7 +158,7 @@ impl UserService for Defective {
 
 #[tokio::test]
 async fn a_panic_in_a_handler_is_internal_and_ends_only_its_call() {
-    let services = Routes::new(UserServiceServer::new(Defective));
+    let services = Services::default().with(UserServiceServer::new(Defective));
     let facade = Facade::serving(services, config("http://127.0.0.1:1/", &[]));
     for _ in 0..3 {
         let request = CreateUserRequest::default();

@@ -8,13 +8,19 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Output, Stdio},
     sync::{Arc, Mutex},
+    task::{Context, Poll},
 };
 
-use axum::{extract::Request, middleware::map_request};
-use http::HeaderMap;
-use mesibo_grpc::{access::key::KeyHash, service};
+use http::{HeaderMap, Request};
+use mesibo_grpc::{
+    access::key::KeyHash,
+    proto::user_service_server::UserServiceServer,
+    server::{RequestBody, Services},
+    service::user::Users,
+};
 use serde_json::{Value, json};
-use tonic::service::Routes;
+use tonic::server::NamedService;
+use tower::Service;
 
 use crate::faults::backend::{Fate, Faults};
 use crate::support::{
@@ -115,8 +121,8 @@ fn explains(language: &str) {
     assert!(headers[0].contains_key("grpc-timeout"), "{headers:?}");
 }
 
-/// A facade that takes the key `k3y` alone, and keeps the headers of the calls that it
-/// lets in.
+/// A facade that takes the key `k3y` alone, and keeps the headers of the calls of users
+/// that it lets in.
 fn listening_in(backend: &Backend, headers: Arc<Mutex<Vec<HeaderMap>>>) -> Facade {
     let file = settings_file(&format!(
         "[callers.example]\nkeys = [\"{}\"]\nmay-call = [\"*\"]\n",
@@ -124,15 +130,38 @@ fn listening_in(backend: &Backend, headers: Arc<Mutex<Vec<HeaderMap>>>) -> Facad
     ));
     let settings = [("config", file.path().to_str().unwrap())];
     let config = facade::config(&backend.url(), &settings);
-    let metrics = service::Metrics::default();
-    let (codes, token_deletion) = (&config.error_codes, config.token_deletion);
-    let services = service::routes(codes, token_deletion, config.max_request_bytes, &metrics)
-        .into_axum_router()
-        .layer(map_request(move |request: Request| {
-            headers.lock().unwrap().push(request.headers().clone());
-            async { request }
-        }));
-    Facade::serving(Routes::from(services), config)
+    let users = Users::new(config.error_codes.clone(), config.token_deletion);
+    let service = UserServiceServer::new(users);
+    Facade::serving(
+        Services::default().with(ListeningIn { service, headers }),
+        config,
+    )
+}
+
+/// A service that keeps the headers of its calls.
+#[derive(Clone)]
+struct ListeningIn<S> {
+    service: S,
+    headers: Arc<Mutex<Vec<HeaderMap>>>,
+}
+
+impl<S: NamedService> NamedService for ListeningIn<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S: Service<Request<RequestBody>>> Service<Request<RequestBody>> for ListeningIn<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> S::Future {
+        self.headers.lock().unwrap().push(request.headers().clone());
+        self.service.call(request)
+    }
 }
 
 macro_rules! examples {

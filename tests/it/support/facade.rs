@@ -23,12 +23,12 @@ use mesibo_grpc::{
         group_service_client::GroupServiceClient, message_service_client::MessageServiceClient,
         user_service_client::UserServiceClient,
     },
-    server::Server,
+    server::{Server, Services},
 };
 use tonic::{
     Request, Status,
     body::Body,
-    service::{Interceptor, Routes},
+    service::Interceptor,
     transport::{Channel, Endpoint},
 };
 
@@ -69,7 +69,7 @@ impl Facade {
     }
 
     /// The server of a facade with these settings, around other services.
-    pub fn serving(services: Routes, config: Config) -> Self {
+    pub fn serving(services: Services, config: Config) -> Self {
         Self::start("http", async move |tell, stopped| {
             let metrics = mesibo_grpc::server::Metrics::default();
             let server = Server::bind(config.server, &metrics).await.unwrap();
