@@ -2,8 +2,8 @@
 //! same RPC without any upstream, and *plain*, the shortest honest facade.
 //!
 //! `cargo bench --bench facade` measures all that docs/performance.md has; `-- --short`
-//! takes a minute, and fails if a ratio is worse than twice its bar; `-- --growth` shows
-//! what callers, calls and sizes do. Each server is a process of its own, and gets the
+//! takes a minute, and fails if a figure is worse than twice its bar, three times over;
+//! `-- --growth` shows what calls, sizes, callers and connections do. Each server is a process of its own, and gets the
 //! same load in turn, in several rounds: what else the machine does hits all alike.
 
 // Nothing is reachable from outside a benchmark; here `pub` means "for its parts".
@@ -43,10 +43,14 @@ const FULL: Effort = Effort {
 };
 
 const SHORT: Effort = Effort {
-    rounds: 3,
+    rounds: 5,
     time: Duration::from_secs(1),
-    starts: 3,
+    starts: 5,
 };
+
+/// How often the short form measures before it fails: what disturbs one measurement is
+/// not there for the next, but what is slow is.
+const TRIES: usize = 3;
 
 fn main() {
     let args: Vec<_> = env::args().skip(1).collect();
@@ -61,7 +65,14 @@ fn main() {
             Some("bare") => yardsticks::bare().await,
             Some("plain") => yardsticks::plain(&args[1]).await,
             Some("--growth") => growth::measure(SHORT).await,
-            Some("--short") => return measure(SHORT).await,
+            Some("--short") => {
+                for _ in 0..TRIES {
+                    if measure(SHORT).await {
+                        return true;
+                    }
+                }
+                return false;
+            }
             _ => {
                 measure(FULL).await;
             }
@@ -76,7 +87,7 @@ fn main() {
 
 /// Measures everything, and whether no ratio is worse than twice its bar.
 async fn measure(effort: Effort) -> bool {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1, "");
     let mut tables = Vec::new();
     for (name, load) in LOADS {
         let figures = rounds(&servers, load, effort).await;

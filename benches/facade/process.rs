@@ -62,11 +62,11 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts them. The facade knows so many callers.
-    pub fn start(callers: usize) -> Self {
+    /// Starts them. The facade knows so many callers, and has these settings besides.
+    pub fn start(callers: usize, more: &str) -> Self {
         let backend = Server::of_role(&["backend"]);
         let url = backend.url();
-        let settings = settings(callers);
+        let settings = settings(callers, more);
         Self {
             all: [
                 Server::of_role(&["bare"]),
@@ -140,9 +140,19 @@ impl Server {
 
     /// The most memory that it had resident, in MiB.
     pub fn peak_memory(&self) -> f64 {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that it has resident, in MiB.
+    pub fn memory(&self) -> f64 {
+        self.status("VmRSS:")
+    }
+
+    /// A number of `proc_pid_status`, in MiB.
+    fn status(&self, name: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("it runs");
-        let (_, rest) = status.split_once("VmHWM:").expect("Linux tells");
+        let (_, rest) = status.split_once(name).expect("Linux tells");
         let kib: f64 = rest
             .split_whitespace()
             .next()
@@ -162,7 +172,7 @@ impl Drop for Server {
 /// The median time from the start of the facade's process to its first answer.
 pub async fn time_to_first_answer(starts: usize) -> Duration {
     let backend = Server::of_role(&["backend"]);
-    let settings = settings(1);
+    let settings = settings(1, "");
     let mut times = Vec::new();
     for _ in 0..starts {
         let begun = Instant::now();
@@ -174,9 +184,9 @@ pub async fn time_to_first_answer(starts: usize) -> Duration {
     times[times.len() / 2]
 }
 
-/// Settings with so many callers, the last of which has the key.
-fn settings(callers: usize) -> NamedTempFile {
-    let mut text = String::new();
+/// Settings with so many callers, the last of which has the key, and more.
+fn settings(callers: usize, more: &str) -> NamedTempFile {
+    let mut text = more.to_owned();
     for number in 1..=callers {
         let key = match number {
             _ if number == callers => KEY.to_owned(),
