@@ -17,6 +17,7 @@
 //! - [`reload`]: files that are read again when they change
 //! - [`record`]: what the log tells of a call at its end
 //! - [`telemetry`]: logs and traces
+//! - `lines`: the way of log lines to standard error
 //! - [`metrics`]: what is counted, for Prometheus
 //! - [`sandbox`]: an emulator of Mesibo's backend, for work without an account
 
@@ -25,6 +26,7 @@ pub mod apps;
 pub mod cli;
 pub mod config;
 pub mod facade;
+mod lines;
 pub mod mesibo;
 pub mod metrics;
 pub mod proto;

@@ -71,6 +71,7 @@ fn run() -> Result<(), Failure> {
     // What is left is dropped, and may have a last word for the log. A name lookup may
     // hang in a thread; it has none.
     runtime.shutdown_timeout(LAST_WORDS);
+    telemetry::send_lines();
     result
 }
 
@@ -185,6 +186,7 @@ fn on_signal() -> io::Result<oneshot::Receiver<()>> {
         tracing::info!("stopping: calls in flight may finish; another signal ends them");
         let _ = stop.send(());
         next().await;
+        telemetry::send_lines();
         std::process::exit(1);
     });
     Ok(stopped)

@@ -10,7 +10,10 @@ use std::{
     error::Error,
     io::{self, IsTerminal as _},
     panic,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use opentelemetry::{Context, global, propagation::Extractor, trace::TracerProvider as _};
@@ -24,11 +27,16 @@ use tracing_subscriber::{
     layer::SubscriberExt as _,
 };
 
+use crate::lines::Lines;
+
 /// The variable that says where traces go. Without it there are none.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// The variable with the name of the service, for those who want another.
 const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
+
+/// The way of log lines, once there is one.
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// Whether traces go out.
 static IS_TRACED: AtomicBool = AtomicBool::new(false);
@@ -50,8 +58,10 @@ pub struct Telemetry(Option<SdkTracerProvider>);
 ///
 /// # Errors
 ///
-/// If traces cannot be sent where the environment says.
+/// If traces cannot be sent where the environment says, or the system has no more threads.
 pub fn start(targets: Targets, format: Format) -> Result<Telemetry, Box<dyn Error>> {
+    let lines = Lines::to(io::stderr())?;
+    let _ = LINES.set(lines.clone());
     global::set_text_map_propagator(TraceContextPropagator::new());
     let provider = env::var_os(ENDPOINT).map(|_| provider()).transpose()?;
     IS_TRACED.store(provider.is_some(), Ordering::Relaxed);
@@ -66,14 +76,22 @@ pub fn start(targets: Targets, format: Format) -> Result<Telemetry, Box<dyn Erro
             }))
     });
     let subscriber = Registry::default()
-        .with(lines(targets, format))
+        .with(layer(lines, targets, format))
         .with(traces);
     tracing::subscriber::set_global_default(subscriber)?;
     panic::set_hook(Box::new(|panic| {
         let backtrace = Backtrace::force_capture();
         tracing::error!(%backtrace, "{panic}");
+        send_lines();
     }));
     Ok(Telemetry(provider))
+}
+
+/// Sends what was logged so far: a process that ends would otherwise lose the last lines.
+pub fn send_lines() {
+    if let Some(lines) = LINES.get() {
+        lines.send();
+    }
 }
 
 /// Whether traces go out: without them, what only they need is left out.
@@ -86,16 +104,16 @@ pub(crate) fn context_of(headers: &http::HeaderMap) -> Context {
     global::get_text_map_propagator(|propagator| propagator.extract(&Headers(headers)))
 }
 
-fn lines<S>(targets: Targets, format: Format) -> Box<dyn Layer<S> + Send + Sync>
+fn layer<S>(lines: Lines, targets: Targets, format: Format) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
-    let lines = fmt::layer()
-        .with_writer(io::stderr)
+    let layer = fmt::layer()
+        .with_writer(move || lines.clone())
         .with_ansi(format == Format::Text && io::stderr().is_terminal());
     match format {
-        Format::Text => lines.with_filter(targets).boxed(),
-        Format::Json => lines
+        Format::Text => layer.with_filter(targets).boxed(),
+        Format::Json => layer
             .json()
             .flatten_event(true)
             .with_filter(targets)

@@ -100,7 +100,7 @@ impl Server {
     }
 
     /// The facade. All but its ports and its callers is as it is by default; its log goes
-    /// nowhere.
+    /// through a pipe, to somebody who reads it.
     fn facade(url: &str, settings: &NamedTempFile) -> Self {
         let address = free_address().to_string();
         let program = env::current_exe().expect("this program is a file");
@@ -112,8 +112,12 @@ impl Server {
             .arg("--config")
             .arg(settings.path())
             .env("MESIBO_APP_TOKEN", "t0k")
-            .stderr(Stdio::null());
-        Self::start(&mut command, |_| address)
+            .stderr(Stdio::piped());
+        Self::start(&mut command, |child| {
+            let mut log = child.stderr.take().expect("it is piped");
+            thread::spawn(move || io::copy(&mut log, &mut io::sink()));
+            address
+        })
     }
 
     fn start(command: &mut Command, address: impl FnOnce(&mut Child) -> String) -> Self {
