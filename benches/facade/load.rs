@@ -161,27 +161,31 @@ impl Figures {
     }
 }
 
-/// The figures of all kinds as a table, with the ratios to *plain*.
+/// The figures of all kinds as a table, each with its ratio to *plain*.
 pub fn table(all: &[Figures; 3]) -> String {
     let mut table = String::from(
-        "| server | calls a second | p50 | p99 | p99.9 | CPU a call | peak memory | CPU and \
-         calls a second to plain |\n|---|---|---|---|---|---|---|---|\n",
+        "| server | calls a second | p50 | p99 | p99.9 | CPU a call | peak memory |\n\
+         |---|---|---|---|---|---|---|\n",
     );
     let plain = all[Kind::Plain as usize];
     for kind in Kind::ALL {
         let figures = all[kind as usize];
-        let cpu = ratio(figures.cpu, plain.cpu);
-        let rate = figures.rate / plain.rate;
+        let time = |of: fn(&Figures) -> Duration, digits| {
+            let (time, to_plain) = (of(&figures), ratio(of(&figures), of(&plain)));
+            format!("{:.digits$} µs ({to_plain:.2})", time.as_secs_f64() * 1e6)
+        };
         writeln!(
             table,
-            "| {} | {:.0} | {:.2?} | {:.2?} | {:.2?} | {:.1?} | {:.1} MiB | {cpu:.2}, {rate:.2} |",
+            "| {} | {:.0} ({:.2}) | {} | {} | {} | {} | {:.1} MiB ({:.2}) |",
             kind.name(),
             figures.rate,
-            figures.p50,
-            figures.p99,
-            figures.p999,
-            figures.cpu,
+            figures.rate / plain.rate,
+            time(|figures| figures.p50, 0),
+            time(|figures| figures.p99, 0),
+            time(|figures| figures.p999, 0),
+            time(|figures| figures.cpu, 1),
             figures.memory,
+            figures.memory / plain.memory,
         )
         .expect("a text can be written to");
     }

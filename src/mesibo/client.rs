@@ -4,7 +4,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use http::Uri;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use tokio::time::{Instant, sleep, timeout_at};
 use tower::BoxError;
 use tracing::{Instrument as _, Span, field};
@@ -23,6 +23,7 @@ use super::{
     redact,
     reply::{FromReply, NotDone, Reply},
     retry::Retries,
+    token::Token,
     write::Write,
 };
 
@@ -68,7 +69,7 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     config: Config,
-    token: ArcSwap<SecretString>,
+    token: ArcSwap<Token>,
     uri: Uri,
     template: Template,
     connections: Connections,
@@ -96,14 +97,14 @@ impl Client {
             breaker: Breaker::new(Arc::clone(&config.app)),
             retries: Retries::default(),
             metrics,
-            token: ArcSwap::from_pointee(mem::take(&mut config.token)),
+            token: ArcSwap::from_pointee(Token::new(mem::take(&mut config.token))),
             config,
         })))
     }
 
     /// Puts another token in the place of the application's, from the next attempt on.
     pub fn set_token(&self, token: SecretString) {
-        self.0.token.store(Arc::new(token));
+        self.0.token.store(Arc::new(Token::new(token)));
     }
 
     /// The name of the application that it is for.
@@ -235,7 +236,7 @@ impl Client {
         metrics.attempt(operation.name());
 
         let token = token.load_full();
-        let form = operation.form(token.expose_secret());
+        let form = [operation.form(), token.parameter()];
         let answer = post(
             connections,
             template,
@@ -245,7 +246,7 @@ impl Client {
         )
         .instrument(client_span(uri))
         .await;
-        let result = answer.and_then(|answer| read(operation.name(), answer, &token));
+        let result = answer.and_then(|answer| read(operation.name(), answer, token.secret()));
         pass.finish(
             result
                 .as_ref()

@@ -1,6 +1,7 @@
 //! One HTTP exchange: a form goes out, and an answer comes back, or part of one.
 
 use std::{
+    array,
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
@@ -39,7 +40,8 @@ pub(super) struct Template {
 /// A form that tells when it is taken to be sent. hyper asks a body for its bytes
 /// only when it has a connection to write them to.
 pub(super) struct FormBody {
-    form: Option<Bytes>,
+    /// What is still to be sent.
+    parts: array::IntoIter<Bytes, 2>,
     progress: Progress,
 }
 
@@ -101,14 +103,14 @@ impl Template {
     }
 }
 
-/// Posts a form, and reads the answer, up to a limit.
+/// Posts a form, which is in two parts, and reads the answer, up to a limit.
 ///
 /// An idle connection that turns out to be closed is as good as none, so the next is
 /// taken. This ends, for it is idle no longer.
 pub(super) async fn post(
     connections: &Connections,
     template: &Template,
-    form: Bytes,
+    form: [Bytes; 2],
     max_reply_bytes: usize,
     progress: &Progress,
 ) -> Result<Answer, (Failure, Cause)> {
@@ -116,7 +118,7 @@ pub(super) async fn post(
         let unreachable = |error| (Failure::Unreachable, Some(error));
         let mut connection = connections.take().await.map_err(unreachable)?;
         let request = template.request(FormBody {
-            form: Some(form.clone()),
+            parts: form.clone().into_iter(),
             progress: progress.clone(),
         });
         let read = |response| Answer::read(response, max_reply_bytes);
@@ -186,15 +188,16 @@ impl http_body::Body for FormBody {
             // Whoever waited for it went away, and so will this.
             return Poll::Pending;
         }
-        Poll::Ready(self.form.take().map(|form| Ok(Frame::data(form))))
+        Poll::Ready(self.parts.next().map(|part| Ok(Frame::data(part))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.form.is_none()
+        self.parts.len() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.form.as_ref().map_or(0, |form| form.len() as u64))
+        let bytes: usize = self.parts.as_slice().iter().map(Bytes::len).sum();
+        SizeHint::with_exact(bytes as u64)
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! - [`operation`]: what can be asked
 //! - `form`: the form that it becomes
+//! - `token`: the application's token, which is a part of every form
 //! - [`client`]: one call, of one attempt or a few
 //! - `write`: a call that changes something
 //! - `exchange`: one HTTP exchange
@@ -37,6 +38,7 @@ mod redact;
 pub mod reply;
 mod retry;
 mod stream;
+mod token;
 mod write;
 
 pub use client::{Client, Config};

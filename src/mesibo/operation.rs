@@ -7,16 +7,11 @@
 use std::marker::PhantomData;
 
 use bytes::Bytes;
-use form_urlencoded::Serializer;
-use zeroize::Zeroizing;
 
 use super::{
     form::Form,
     reply::{Done, FromReply, Group, Members, Sent, UserToken, Users},
 };
-
-/// How long the parameter of the token is without its value.
-const TOKEN_PAIR: usize = "&token=".len();
 
 /// The names of the operations, as the parameter `op` has them.
 pub mod op {
@@ -81,7 +76,7 @@ pub struct Operation<R> {
     name: &'static str,
     idempotency: Idempotency,
     /// The encoded form, but for the token.
-    form: String,
+    form: Bytes,
     reply: PhantomData<fn() -> R>,
 }
 
@@ -159,7 +154,7 @@ impl<R: FromReply> Operation<R> {
         Self {
             name,
             idempotency,
-            form,
+            form: form.into(),
             reply: PhantomData,
         }
     }
@@ -179,7 +174,7 @@ impl<R: FromReply> Operation<R> {
     /// The encoded form, but for the application's token.
     #[must_use]
     pub fn parameters(&self) -> &str {
-        &self.form
+        str::from_utf8(&self.form).expect("a form is ASCII")
     }
 
     /// The ids and addresses that the operation is about, for the log, as the form has
@@ -190,20 +185,14 @@ impl<R: FromReply> Operation<R> {
             pair.split_once('=')
                 .is_some_and(|(name, _)| TARGETS.contains(&name))
         };
-        let pairs = self.form.split('&').filter(is_target);
-        // A form is ASCII.
+        let pairs = self.parameters().split('&').filter(is_target);
         let cut = pairs.map(|pair| &pair[..pair.len().min(MAX_TARGET)]);
         cut.collect::<Vec<_>>().join("&")
     }
 
-    /// The encoded form, with the application's token. It is wiped once it was sent.
-    pub(super) fn form(&self, token: &str) -> Bytes {
-        // It never grows, which would leave a part of the token behind.
-        let longest = self.form.len() + TOKEN_PAIR + 3 * token.len();
-        let mut form = String::with_capacity(longest);
-        form.push_str(&self.form);
-        let form = Serializer::new(form).append_pair("token", token).finish();
-        Bytes::from_owner(Zeroizing::new(form.into_bytes()))
+    /// The same, for a body.
+    pub(super) fn form(&self) -> Bytes {
+        self.form.clone()
     }
 }
 
@@ -371,7 +360,6 @@ mod tests {
             msg: String,
             kind: Option<u32>,
             expiry_seconds: Option<u64>,
-            token: String,
         ) {
             let operation = Operation::message(&Message {
                 from: &from,
@@ -380,13 +368,13 @@ mod tests {
                 expiry_seconds,
                 msg: &msg,
             });
-            let form = operation.form(&token);
+            let form = operation.form();
             prop_assert!(form.is_ascii());
 
             let mut expected = vec![("op", "message".to_owned()), ("from", from), ("to", to)];
             expected.extend(kind.map(|kind| ("type", kind.to_string())));
             expected.extend(expiry_seconds.map(|expiry| ("expiry", expiry.to_string())));
-            expected.extend([("msg", msg), ("token", token)]);
+            expected.push(("msg", msg));
             let expected: Vec<_> = expected
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value))
@@ -401,7 +389,7 @@ mod tests {
             cs: Option<bool>,
         ) {
             let permissions = Permissions { cs, ..Permissions::default() };
-            let form = Operation::group_add_members(gid, &members, &permissions).form("t");
+            let form = Operation::group_add_members(gid, &members, &permissions).form();
             let decoded = decoded(&form);
             let value = |name| decoded.iter().find(|(key, _)| key == name).map(|(_, v)| &**v);
             let gid = gid.to_string();
