@@ -47,8 +47,8 @@ impl Layers {
             if !is_grpc(request.headers()) {
                 return not_grpc();
             }
-            let admitted = AssertUnwindSafe(self.answer(request, &peer, record));
-            let answered = admitted.catch_unwind().await.unwrap_or_else(|_| {
+            let answer = AssertUnwindSafe(self.answer(request, &peer, record));
+            let answered = answer.catch_unwind().await.unwrap_or_else(|_| {
                 self.metrics.panicked();
                 Err(statuses::of_panic())
             });
