@@ -13,7 +13,10 @@ use std::{
 };
 
 use mesibo_grpc::access::key::KeyHash;
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::{
+    param::clock_ticks_per_second,
+    process::{Signal, set_parent_process_death_signal},
+};
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 
@@ -132,14 +135,18 @@ impl Server {
 
     /// For how long it kept a processor busy, in user and in system mode.
     pub fn cpu_time(&self) -> Duration {
-        // proc_pid_schedstat: the first number is the time on a processor, in nanoseconds,
-        // of one thread.
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()));
-        let nanoseconds = tasks.expect("it runs").flatten().filter_map(|task| {
-            let stat = fs::read_to_string(task.path().join("schedstat")).ok()?;
-            stat.split(' ').next()?.parse::<u64>().ok()
-        });
-        Duration::from_nanos(nanoseconds.sum())
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        // proc_pid_stat: behind the name, in parentheses, are numbers; the 12th and the
+        // 13th are the times, in ticks.
+        let ticks: u64 = stat
+            .as_deref()
+            .ok()
+            .and_then(|stat| stat.rsplit_once(')'))
+            .map(|(_, numbers)| numbers.split_whitespace().skip(11).take(2))
+            .and_then(|times| times.map(|ticks| ticks.parse::<u64>().ok()).sum())
+            .expect("it runs, and Linux tells");
+        let milliseconds = ticks * 1000 / clock_ticks_per_second();
+        Duration::from_millis(milliseconds)
     }
 
     /// The most memory that it had resident, in MiB.
