@@ -278,6 +278,7 @@ async fn a_server_out_of_file_descriptors_waits_for_some_and_serves_again() {
     let mut few = std::process::Command::new("/bin/sh");
     few.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\"", PROGRAM, "serve"])
         .args(["--handshake-timeout", "1h", "--lame-duck", "0s"])
+        .args(["--metrics-listen", "none", "--worker-threads", "1"])
         .env_clear()
         .env("MESIBO_APP_TOKEN", TOKEN);
     let process = Process::start(few);
