@@ -143,37 +143,43 @@ async fn a_backend_that_says_no_is_not_held_to_be_gone() {
     }
 }
 
-/// The backend takes 50 ms a request, and the facade lets 16 through at a time.
+/// The backend takes 100 ms a request, and the facade lets 16 through at a time: so few
+/// that no machine is too busy for them.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_times_the_load_gets_nine_tenths_of_the_best_throughput_at_least() {
-    let backend = Backend::slow(Duration::from_millis(50), Answer::ok(r#"{"result": true}"#));
+    let backend = Backend::slow(
+        Duration::from_millis(100),
+        Answer::ok(r#"{"result": true}"#),
+    );
     let limits = ["--upstream-max-in-flight=16", "--upstream-max-waiting=16"];
     let process = Process::serve(&backend.url(), &limits);
     let users = UserServiceClient::new(process.channel().await);
     answered(&users, 80).await;
     let memory = process.memory();
-    // In turn, for a machine may be busy for a while; what counts is what can be done.
-    let (mut best, mut overloaded) = (0, 0);
-    for round in 1..=12 {
-        best = best.max(answered(&users, 16).await);
-        overloaded = overloaded.max(answered(&users, 80).await);
-        if round >= 4 && overloaded * 10 >= best * 9 {
+    // Side by side, and again, for a machine may be busy now and then. What falls under
+    // load falls each time.
+    let mut holds = false;
+    for _ in 0..12 {
+        let best = answered(&users, 16).await;
+        let overloaded = answered(&users, 80).await;
+        say(&format!(
+            "{best} calls answered in two seconds with 16 callers, {overloaded} with 80; \
+             memory: {memory} KiB, then {} KiB\n",
+            process.memory()
+        ));
+        holds = overloaded * 10 >= best * 9;
+        if holds {
             break;
         }
     }
-    say(&format!(
-        "{best} calls a second answered with 16 callers, {overloaded} with 80; \
-         memory: {memory} KiB, then {} KiB\n",
-        process.memory()
-    ));
-    assert!(overloaded * 10 >= best * 9, "{overloaded} of {best}");
+    assert!(holds, "it answers less under load");
     assert!(process.memory() < memory + 8 * 1024);
 }
 
-/// How many calls so many callers get answered in a second. A caller that is
+/// How many calls so many callers get answered in two seconds. A caller that is
 /// turned away waits a little before it is back.
 async fn answered(users: &UserServiceClient<Channel>, callers: usize) -> usize {
-    let end = Instant::now() + Duration::from_secs(1);
+    let end = Instant::now() + Duration::from_secs(2);
     let answered = Arc::new(AtomicUsize::new(0));
     let callers = (0..callers).map(|_| {
         let mut users = users.clone();
