@@ -24,8 +24,8 @@ struct Worker {
     /// Shared with each of its connections.
     load: Arc<()>,
     /// The thread ends when this is dropped.
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
 }
 
 impl Workers {
@@ -77,19 +77,18 @@ impl Worker {
         Ok(Self {
             runtime: handle,
             load: Arc::new(()),
-            stop: Some(stop),
-            thread: Some(thread),
+            _stop: stop,
+            thread,
         })
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        for worker in &mut self.0 {
-            worker.stop = None;
-        }
-        // What is left is dropped there, and may have a last word for the log.
-        for thread in self.0.iter_mut().filter_map(|worker| worker.thread.take()) {
+        // All are told before the first is waited for.
+        let threads: Vec<_> = self.0.drain(..).map(|worker| worker.thread).collect();
+        for thread in threads {
+            // What is left is dropped there, and may have a last word for the log.
             let _ = thread.join();
         }
     }
