@@ -23,7 +23,7 @@ use super::{
     drain::RequestBody,
     metrics::{Metrics, Started, name},
     request_id::RequestId,
-    statuses::Completion,
+    statuses::{Completion, code},
 };
 use crate::{record::Record, telemetry};
 
@@ -203,10 +203,4 @@ impl http_body::Body for CallBody {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
-}
-
-/// The gRPC code in headers or trailers.
-fn code(headers: &HeaderMap) -> Option<Code> {
-    let value = headers.get(Status::GRPC_STATUS)?;
-    Some(Code::from_bytes(value.as_bytes()))
 }

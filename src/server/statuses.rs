@@ -30,13 +30,17 @@ impl Completion {
     /// The complete status in the place of the one in headers or trailers. None if all is
     /// well there.
     pub(super) fn of(&self, headers: &HeaderMap) -> Option<Status> {
+        code(headers).filter(|&code| code != Code::Ok)?;
         let mut status = Status::from_header_map(headers)?;
-        if status.code() == Code::Ok {
-            return None;
-        }
         if !headers.contains_key(Status::GRPC_STATUS_DETAILS) {
             status = status::complete(&status, self.uri.path());
         }
         Some(status::with_request_id(&status, self.id.as_str()))
     }
+}
+
+/// The gRPC code in headers or trailers.
+pub(super) fn code(headers: &HeaderMap) -> Option<Code> {
+    let value = headers.get(Status::GRPC_STATUS)?;
+    Some(Code::from_bytes(value.as_bytes()))
 }
