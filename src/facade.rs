@@ -2,50 +2,61 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
+use futures_util::future::join_all;
+use mesibo::{Client, chain};
 use prometheus_client::{metrics::info::Info, registry::Registry};
 use tokio::task::JoinSet;
 
 use crate::{
-    access::{self, Access, Caller},
-    apps::{App, Apps},
+    access::{Access, CallerMetrics},
+    call::{App, Apps},
     config::{Config, apps::AppConfig, callers::CallerFile},
-    mesibo::{self, Client, error::chain},
-    metrics::{self, Exporter},
-    reload::{self, Kind, Reload},
-    server::{self, Server, Services, tls::Tls},
-    service::{self, TokenDeletion},
+    proto::{
+        group_service_server::GroupServiceServer, message_service_server::MessageServiceServer,
+        user_service_server::UserServiceServer,
+    },
+    reload::{self, Kind, Reload, ReloadMetrics},
+    server::{Server, ServerMetrics, Services, WorkerDied, net::tls::Tls},
+    service::{
+        ServiceMetrics, TokenDeletion, Upstream, group::Groups, message::Messages, user::Users,
+    },
+    telemetry::{
+        exporter::Exporter,
+        metrics::PREFIX,
+        upstream::{States, UpstreamMetrics},
+    },
 };
 
-/// A facade that has its ports, but does not serve yet.
+/// A facade that is bound to its ports, but does not serve yet.
 pub struct Facade {
     server: Server,
     services: Services,
     access: Access,
+    clients: Vec<Client>,
     reloads: Vec<Reload>,
-    reload_metrics: reload::Metrics,
+    reload_metrics: ReloadMetrics,
     exporter: Option<(Exporter, Registry)>,
 }
 
-/// What the parts count.
+/// The metrics of all parts.
+#[derive(Default)]
 struct Metrics {
-    server: server::Metrics,
-    access: access::Metrics,
-    service: service::Metrics,
-    upstream: mesibo::Metrics,
-    reload: reload::Metrics,
+    server: ServerMetrics,
+    callers: CallerMetrics,
+    service: ServiceMetrics,
+    upstream: UpstreamMetrics,
+    reload: ReloadMetrics,
 }
 
 impl Facade {
-    /// Takes the ports, and gets everything ready.
+    /// Binds the ports, and gets everything ready.
     ///
     /// # Errors
     ///
     /// If anything that a setting names cannot be used, in a line that names the setting.
     pub async fn bind(config: Config) -> Result<Self, String> {
         let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
-        let own = registry.sub_registry_with_prefix(metrics::PREFIX);
-
+        let metrics = Metrics::default();
         let mut reloads = Vec::new();
         if let Some(tls) = config.server.tls.clone() {
             reloads.push(reload_of_certificate(tls)?);
@@ -58,16 +69,15 @@ impl Facade {
             }
             apps.push(app);
         }
-        let clients = apps.iter().map(|app| app.client.clone()).collect();
-        own.register_collector(Box::new(mesibo::States(clients)));
+        let clients: Vec<_> = apps.iter().map(|app| app.client.clone()).collect();
         let apps =
             Apps::new(apps, &config.default_app).ok_or("default-app: expected one of the apps")?;
-        metrics.service.register(own, &apps);
+        metrics.register(&mut registry, &apps, clients.clone());
         let access = Access::new(
             config.callers,
             Arc::new(apps),
             config.open_reflection,
-            &metrics.access,
+            &metrics.callers,
         );
         if let Some(file) = config.caller_file {
             reloads.push(reload_of_callers(file, access.clone())?);
@@ -89,42 +99,45 @@ impl Facade {
         if config.token_deletion == TokenDeletion::UserDel {
             tracing::warn!("DeleteUserToken sends userdel, which deletes the user at Mesibo");
         }
+        let upstream = Upstream::new(config.error_codes, metrics.service);
         Ok(Self {
             server,
-            services: service::services(
-                &config.error_codes,
-                config.token_deletion,
-                config.max_request_bytes,
-                &metrics.service,
-            ),
+            services: services(&upstream, config.token_deletion, config.max_request_bytes),
             access,
+            clients,
             reloads,
             reload_metrics: metrics.reload,
             exporter,
         })
     }
 
-    /// The address that it serves gRPC on.
+    /// The address of the gRPC port.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
     }
 
-    /// The address that it serves health on besides, if there is one.
+    /// The address of the port for health, if there is one.
     #[must_use]
     pub fn health_addr(&self) -> Option<SocketAddr> {
         self.server.health_addr()
     }
 
-    /// The address that it serves metrics on, if there is one.
+    /// The address of the metrics port, if there is one.
     #[must_use]
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         let (exporter, _) = self.exporter.as_ref()?;
         Some(exporter.local_addr())
     }
 
-    /// Serves until `shutdown` completes, and winds down as [`Server::serve`] does.
-    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
+    /// Serves until `shutdown` completes. Then health says `NOT_SERVING`, and calls in
+    /// flight finish, with the writes that go on beyond their calls, within the grace
+    /// period.
+    ///
+    /// # Errors
+    ///
+    /// If a worker thread died, which ends the facade as `shutdown` does.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), WorkerDied> {
         // They end with this function.
         let mut background = JoinSet::new();
         background.spawn(reload::watch(self.reloads, self.reload_metrics));
@@ -135,35 +148,48 @@ impl Facade {
                 }
             });
         }
+        let clients = self.clients;
+        let drained = async {
+            join_all(clients.iter().map(Client::drained)).await;
+        };
         self.server
-            .serve(self.services, self.access, shutdown)
-            .await;
+            .serve(self.services, self.access, shutdown, drained)
+            .await
     }
 }
 
 impl Metrics {
-    /// Registers all but those of the services, who need to know the apps.
-    fn register(registry: &mut Registry) -> Self {
-        let metrics = Self {
-            server: server::Metrics::default(),
-            access: access::Metrics::default(),
-            service: service::Metrics::default(),
-            upstream: mesibo::Metrics::new(metrics::seconds),
-            reload: reload::Metrics::default(),
-        };
-        metrics.server.register(registry);
-        let own = registry.sub_registry_with_prefix(metrics::PREFIX);
-        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        own.register("build", "The program that runs", version);
-        metrics.access.register(own);
-        metrics.upstream.register(own);
-        metrics.reload.register(own);
-        metrics
+    fn register(&self, registry: &mut Registry, apps: &Apps, clients: Vec<Client>) {
+        self.server.register(registry);
+        let own = registry.sub_registry_with_prefix(PREFIX);
+        self.callers.register(own);
+        self.service.register(own, apps);
+        self.upstream.register(own);
+        own.register_collector(Box::new(States(clients)));
+        self.reload.register(own);
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        own.register("build", "The program that runs", build);
     }
 }
 
-/// An app with its client, and the file that its token is from.
-fn open(config: AppConfig, metrics: &mesibo::Metrics) -> Result<(App, Option<PathBuf>), String> {
+/// The services of the contract, none of which takes a request message above
+/// `max_request_bytes`.
+fn services(
+    upstream: &Upstream,
+    token_deletion: TokenDeletion,
+    max_request_bytes: usize,
+) -> Services {
+    let users = UserServiceServer::new(Users::new(upstream.clone(), token_deletion));
+    let groups = GroupServiceServer::new(Groups::new(upstream.clone()));
+    let messages = MessageServiceServer::new(Messages::new(upstream.clone()));
+    Services::default()
+        .with(users.max_decoding_message_size(max_request_bytes))
+        .with(groups.max_decoding_message_size(max_request_bytes))
+        .with(messages.max_decoding_message_size(max_request_bytes))
+}
+
+/// An app with its client, and the file of its token.
+fn open(config: AppConfig, metrics: &UpstreamMetrics) -> Result<(App, Option<PathBuf>), String> {
     let AppConfig {
         upstream,
         token_file,
@@ -176,7 +202,7 @@ fn open(config: AppConfig, metrics: &mesibo::Metrics) -> Result<(App, Option<Pat
         proxy = upstream.proxy.as_ref().map(tracing::field::display),
         "an application"
     );
-    let client = Client::new(upstream, metrics)
+    let client = Client::new(upstream, metrics.of_client(&name))
         .map_err(|error| format!("upstream of {name}: {}", chain(&*error)))?;
     let app = App { name, client, rate };
     Ok((app, token_file))
@@ -195,7 +221,7 @@ fn reload_of_token(file: PathBuf, client: Client) -> Result<Reload, String> {
 
 fn reload_of_callers(file: CallerFile, access: Access) -> Result<Reload, String> {
     Reload::new(Kind::Callers, vec![file.path().into()], move || {
-        let callers: Result<Vec<Caller>, _> = file.read(&access.callers());
+        let callers = file.read(&access.callers());
         access.replace(callers.map_err(|mistakes| mistakes.to_string())?);
         Ok(())
     })

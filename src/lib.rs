@@ -1,39 +1,44 @@
 //! A typed gRPC facade for Mesibo's form-encoded backend API.
 //!
-//! One RPC, one straight road: a service checks the request and builds an
-//! operation, the client posts it and reads the reply, and the service answers, or
-//! a status does.
+//! A program that embeds the facade reads a [`Config`], binds a [`Facade`] and serves it.
+//! [`proto`] has the generated messages, clients and servers of the contract.
 //!
-//! - [`cli`]: the command line
-//! - [`config`]: every setting, with its default
+//! One RPC, one straight road: a service checks the request and builds an operation, the
+//! client of the crate `mesibo` posts it and reads the reply, and the service answers, or
+//! `status` makes a status of the failure. Imports between the modules run one way, from
+//! the first of this list to the last:
+//!
+//! - `cli`: the commands
+//! - `facade`: puts the parts together, as the settings say
+//! - `reload`: files that are read again when they change
+//! - `config`: every setting, with its default
+//! - `server`: serves tonic services: connections, TLS, and what every call passes
+//! - `service`: the services of the contract, one function an RPC
+//! - `access`: who may call what
+//! - `status`: the one road from a failure to a gRPC status
+//! - `call`: what one call carries
+//! - `telemetry`: log lines, metrics and traces
 //! - [`proto`]: the generated code of the contract
-//! - [`facade`]: puts the parts together, as the settings say
-//! - [`access`]: who may call what
-//! - [`apps`]: the applications that the facade stands in front of
-//! - [`service`]: the front, one function an RPC
-//! - [`mesibo`]: the back, a client of Mesibo's backend API
-//! - [`status`]: the one road from a failure to a gRPC status
-//! - [`server`]: the gRPC server around the services
-//! - [`reload`]: files that are read again when they change
-//! - [`record`]: what the log tells of a call at its end
-//! - [`telemetry`]: logs and traces
-//! - `lines`: the way of log lines to standard error
-//! - [`metrics`]: what is counted, for Prometheus
-//! - [`sandbox`]: an emulator of Mesibo's backend, for work without an account
 
+#[doc(hidden)]
 pub mod access;
-pub mod apps;
+#[doc(hidden)]
+pub mod call;
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod config;
-pub mod facade;
-mod lines;
-pub mod mesibo;
-pub mod metrics;
+mod facade;
 pub mod proto;
-pub mod record;
-pub mod reload;
-pub mod sandbox;
+mod reload;
+#[doc(hidden)]
 pub mod server;
+#[doc(hidden)]
 pub mod service;
+#[doc(hidden)]
 pub mod status;
+#[doc(hidden)]
 pub mod telemetry;
+
+pub use config::Config;
+pub use facade::Facade;

@@ -4,19 +4,19 @@ use std::{
     env, error::Error, future::pending, io, net::SocketAddr, process::ExitCode, time::Duration,
 };
 
+use mesibo::chain;
 use mesibo_grpc::{
+    Facade,
     access::key::{self, KeyHash},
     cli::{self, Task},
     config::{self, Config, HealthConfig, SandboxConfig},
-    facade::Facade,
-    mesibo::error::chain,
-    sandbox::Sandbox,
     telemetry::{self, Telemetry},
 };
+use mesibo_sandbox::Sandbox;
 use mimalloc::MiMalloc;
 use secrecy::ExposeSecret as _;
 use tokio::{
-    runtime::Runtime,
+    runtime::Builder,
     signal::unix::{SignalKind, signal},
     sync::oneshot,
 };
@@ -27,15 +27,19 @@ use tonic_health::pb::{
 use tracing::field;
 use zeroize::Zeroizing;
 
-/// A twelfth less time a call than with the system's, for two small megabytes.
+/// The allocator: 8% less processor time a call than with the system's, for 2 MiB more
+/// memory.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Exit status of a start that a wrong setting stops.
+/// The threads of the runtime beside the workers, for probes, metrics and signals.
+const RUNTIME_THREADS: usize = 2;
+
+/// The exit status of a start that a wrong setting stops.
 const WRONG_SETTING: u8 = 2;
 
-/// How long the end of the process waits for what is left to be dropped.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long the end of the process waits for tasks to be dropped.
+const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long `health` waits for an answer.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,7 +59,11 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Failure> {
     let task = cli::parse(env::args_os()).map_err(|line| Failure(WRONG_SETTING, line))?;
-    let runtime = Runtime::new().map_err(|error| failed("cannot start", &error))?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| failed("cannot start", &error))?;
     let result = runtime.block_on(async {
         match task {
             Task::Serve(config) => serve(config).await,
@@ -68,10 +76,10 @@ fn run() -> Result<(), Failure> {
             }
         }
     });
-    // What is left is dropped, and may have a last word for the log. A name lookup may
-    // hang in a thread; it has none.
-    runtime.shutdown_timeout(LAST_WORDS);
-    telemetry::send_lines();
+    // Tasks that are dropped may still log. A name lookup may hang in a thread, and does
+    // not log.
+    runtime.shutdown_timeout(DROP_TIMEOUT);
+    telemetry::flush();
     result
 }
 
@@ -100,7 +108,7 @@ fn start_telemetry(config: &Config) -> Result<Telemetry, Failure> {
         .map_err(|error| failed("cannot send traces", &*error))
 }
 
-/// Serves until a signal. `ready` learns the address as soon as there is one.
+/// Serves until a signal. `ready` is called with the address of the gRPC port.
 async fn serve_facade(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), Failure> {
     // Connections take a file descriptor each, and the usual soft limit, for the sake of
     // programs from long ago, is 1,024.
@@ -123,7 +131,8 @@ async fn serve_facade(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<
         // The sender goes away only with the runtime.
         let _ = stopped.await;
     };
-    facade.serve(shutdown).await;
+    let served = facade.serve(shutdown).await;
+    served.map_err(|error| failed("the server failed", &error))?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -186,7 +195,7 @@ fn on_signal() -> io::Result<oneshot::Receiver<()>> {
         tracing::info!("stopping: calls in flight may finish; another signal ends them");
         let _ = stop.send(());
         next().await;
-        telemetry::send_lines();
+        telemetry::flush();
         std::process::exit(1);
     });
     Ok(stopped)

@@ -4,12 +4,11 @@ use std::{hint::black_box, sync::Arc};
 
 use divan::Bencher;
 use http::{HeaderMap, header::AUTHORIZATION};
+use mesibo::Client;
 use mesibo_grpc::{
-    access::{self, Access, Caller, Peer, key::KeyHash, rpc},
-    apps::{App, Apps},
+    access::{Access, Caller, CallerMetrics, key::KeyHash},
+    call::{App, Apps, Peer, Policy, Stop},
     config::Config,
-    mesibo::{Client, Metrics},
-    metrics::seconds,
 };
 
 const PATH: &str = "/mesibo.v1.MessageService/SendMessage";
@@ -19,7 +18,7 @@ fn caller(number: usize) -> Caller {
         name: format!("caller-{number}").into(),
         keys: vec![KeyHash::of(format!("key-{number}").as_bytes())],
         certificates: Vec::new(),
-        may_call: Some(rpc::allowed("mesibo.v1.MessageService/*")),
+        may_call: Some(Policy::allowed_by("mesibo.v1.MessageService/*")),
         apps: None,
         from_addresses: None,
         app_ids: None,
@@ -32,7 +31,7 @@ fn access(callers: usize) -> Access {
     let token = |name: &str| (name == "app-token").then(|| "token".to_owned());
     let config = Config::read(|setting| token(setting.name)).expect("the settings are right");
     let app = config.apps.into_iter().next().expect("there is one app");
-    let client = Client::new(app.upstream, &Metrics::new(seconds));
+    let client = Client::new(app.upstream, ());
     let app = App {
         name: Arc::clone(&config.default_app),
         client: client.expect("the settings are right"),
@@ -40,7 +39,7 @@ fn access(callers: usize) -> Access {
     };
     let apps = Apps::new(vec![app], &config.default_app).expect("it is the default");
     let callers = (0..callers).map(caller).collect();
-    Access::new(callers, Arc::new(apps), false, &access::Metrics::default())
+    Access::new(callers, Arc::new(apps), false, &CallerMetrics::default())
 }
 
 #[divan::bench(args = [1, 100, 10_000])]
@@ -49,8 +48,10 @@ fn with_a_key(bencher: Bencher, callers: usize) {
     let mut headers = HeaderMap::new();
     let key = format!("Bearer key-{}", callers / 2);
     headers.insert(AUTHORIZATION, key.parse().expect("it is ASCII"));
+    let (_stop, stopping) = Stop::new();
+    let peer = Peer::new(None, stopping);
     bencher.bench(|| {
-        let admitted = access.admit(PATH, black_box(&headers), &Peer::default());
+        let admitted = access.admit(Policy::of_path(PATH), black_box(&headers), &peer);
         admitted.expect("it may call")
     });
 }
@@ -60,8 +61,10 @@ fn with_a_wrong_key(bencher: Bencher) {
     let access = access(100);
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, "Bearer wrong".parse().expect("it is ASCII"));
+    let (_stop, stopping) = Stop::new();
+    let peer = Peer::new(None, stopping);
     bencher.bench(|| {
-        let denied = access.admit(PATH, black_box(&headers), &Peer::default());
+        let denied = access.admit(Policy::of_path(PATH), black_box(&headers), &peer);
         denied.err().expect("it may not")
     });
 }

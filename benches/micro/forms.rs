@@ -3,7 +3,10 @@
 use std::hint::black_box;
 
 use divan::{Bencher, counter::BytesCount};
-use mesibo_grpc::mesibo::operation::{Message, Operation, Recipient};
+use mesibo::{
+    Operation,
+    operation::{Message, Recipient},
+};
 
 const TEXT: &str = "Shall we meet at 10:30, in front of the station? ";
 

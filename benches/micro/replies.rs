@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, hint::black_box};
 
 use divan::Bencher;
-use mesibo_grpc::mesibo::{
+use mesibo::{
     operation::op,
     reply::{FromReply, Reply, Sent, UserToken, Users},
 };

@@ -9,14 +9,15 @@ use std::{
 };
 
 use divan::Bencher;
+use http::HeaderMap;
+use mesibo::{
+    Client, Error, Failure, Operation,
+    operation::{Message, Recipient, op},
+    reply::Sent,
+};
 use mesibo_grpc::{
+    call::RequestId,
     config::Config,
-    mesibo::{
-        Client, Error, Failure, Metrics,
-        operation::{Message, Operation, Recipient, op},
-        reply::Sent,
-    },
-    metrics::seconds,
     status::{self, ErrorCodes},
 };
 use tokio::{runtime::Runtime, time::Instant};
@@ -25,21 +26,26 @@ use tonic_types::FieldViolation;
 #[divan::bench]
 fn of_a_refusal(bencher: Bencher) {
     let (error, codes) = (refusal(), ErrorCodes::default());
-    bencher.bench(|| status::from_error(black_box(&error), &codes));
+    let id = RequestId::of(&HeaderMap::new());
+    bencher.bench(|| status::from_error(black_box(&error), &codes).into_status(&id));
 }
 
 #[divan::bench]
 fn of_an_unknown_outcome(bencher: Bencher) {
     let codes = ErrorCodes::default();
     let error = Error::out_of_time(&operation(), 1, true);
-    bencher.bench(|| status::from_error(black_box(&error), &codes));
+    let id = RequestId::of(&HeaderMap::new());
+    bencher.bench(|| status::from_error(black_box(&error), &codes).into_status(&id));
 }
 
 #[divan::bench(args = [1, 10])]
 fn of_broken_rules(bencher: Bencher, rules: usize) {
+    let id = RequestId::of(&HeaderMap::new());
     bencher
         .with_inputs(|| vec![FieldViolation::new("from_address", "must not be empty"); rules])
-        .bench_values(|violations| status::invalid_request(op::MESSAGE, violations));
+        .bench_values(|violations| {
+            status::invalid_request(op::MESSAGE, violations).into_status(&id)
+        });
 }
 
 fn operation() -> Operation<Sent> {
@@ -77,7 +83,7 @@ fn refusal() -> Error {
     let runtime = Runtime::new().expect("threads can be made");
     let error = runtime.block_on(async {
         let app = config.apps.into_iter().next().expect("there is one app");
-        let client = Client::new(app.upstream, &Metrics::new(seconds));
+        let client = Client::new(app.upstream, ());
         let client = client.expect("the settings are right");
         let deadline = Instant::now() + Duration::from_secs(10);
         let answer = client.call(operation(), deadline).await;

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mesibo_grpc::mesibo::{
+use mesibo::{
     operation::op,
     reply::{Done, FromReply as _, Group, Members, Reply, Sent, UserToken, Users},
 };

@@ -1,47 +1,50 @@
-//! Who calls, and what each may do.
+//! The callers, and what each may do.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
-use super::{key::KeyHash, pattern::Pattern, rate::Rate};
+use super::{key::KeyHash, pattern::Pattern};
+use crate::call::Rate;
 
-/// What whoever calls is called while no callers are defined.
+/// The name of every caller while the settings define none.
 pub const ANONYMOUS: &str = "anonymous";
 
-/// One who calls, and what it may do. What is `None` is not limited.
+/// A caller, and what it may do. `None` is no limit.
 #[derive(Debug)]
 pub struct Caller {
-    /// Its name, for people and logs.
+    /// The name, for people and logs.
     pub name: Arc<str>,
-    /// The hashes of its keys: several, so that one can take the place of another.
+    /// The hashes of the keys: several, so that one can replace another.
     pub keys: Vec<KeyHash>,
-    /// Names in its client certificates, DNS or URI.
+    /// The names in the client certificates, DNS or URI.
     pub certificates: Vec<String>,
-    /// The RPCs that it may call.
+    /// The full names of the RPCs that the caller may call.
     pub may_call: Option<HashSet<&'static str>>,
-    /// The apps that it may use.
+    /// The names of the apps that the caller may use.
     pub apps: Option<HashSet<Arc<str>>>,
-    /// Addresses that it may send messages from.
+    /// The addresses that the caller may send messages from.
     pub from_addresses: Option<Vec<Pattern>>,
-    /// Values of `app_id` that it may make and delete user tokens for.
+    /// The values of `app_id` that the caller may make and delete user tokens for.
     pub app_ids: Option<HashSet<String>>,
-    /// How many calls a second it may make, all apps together.
+    /// How many calls a second the caller may make, all apps together.
     pub rate: Option<Arc<Rate>>,
 }
 
-/// All callers. Without any, everyone is one, and may do everything.
+/// The callers that the settings define. Without any, everyone is the caller
+/// [`ANONYMOUS`], and may do everything.
 #[derive(Debug)]
 pub struct Callers {
     all: Vec<Arc<Caller>>,
     by_key: HashMap<KeyHash, Arc<Caller>>,
     by_certificate: HashMap<String, Arc<Caller>>,
+    by_name: HashMap<Arc<str>, Arc<Caller>>,
     anonymous: Option<Arc<Caller>>,
 }
 
 impl Caller {
-    /// Whoever calls while no callers are defined.
+    /// The caller that everyone is while the settings define none.
     fn anonymous() -> Self {
         Self {
             name: ANONYMOUS.into(),
@@ -55,27 +58,27 @@ impl Caller {
         }
     }
 
-    /// Whether it may call an RPC.
+    /// Whether the caller may call an RPC.
     #[must_use]
     pub fn may_call(&self, rpc: &str) -> bool {
         self.may_call.as_ref().is_none_or(|rpcs| rpcs.contains(rpc))
     }
 
-    /// Whether it may use the app of this name.
+    /// Whether the caller may use the app of this name.
     #[must_use]
     pub fn may_use(&self, app: &str) -> bool {
         self.apps.as_ref().is_none_or(|apps| apps.contains(app))
     }
 
-    /// Whether it may send messages from an address.
+    /// Whether the caller may send messages from an address.
     #[must_use]
     pub fn may_send_from(&self, address: &str) -> bool {
         let patterns = self.from_addresses.as_ref();
         patterns.is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(address)))
     }
 
-    /// Whether it may make and delete user tokens for an `app_id`. None means all of
-    /// them.
+    /// Whether the caller may make and delete user tokens for an `app_id`, or, with `None`, for
+    /// every `app_id`.
     #[must_use]
     pub fn may_grant(&self, app_id: Option<&str>) -> bool {
         let allowed = self.app_ids.as_ref();
@@ -84,28 +87,36 @@ impl Caller {
 }
 
 impl Callers {
-    /// These callers. Of two with the same key or certificate the last one has it.
+    /// These callers. The settings see to it that no two have the same key or certificate.
     #[must_use]
     pub fn new(callers: Vec<Caller>) -> Self {
         let all: Vec<_> = callers.into_iter().map(Arc::new).collect();
         let mut by_key = HashMap::new();
         let mut by_certificate = HashMap::new();
+        let mut by_name = HashMap::new();
         for caller in &all {
             let keys = caller.keys.iter().copied();
             by_key.extend(keys.map(|key| (key, Arc::clone(caller))));
             let names = caller.certificates.iter().cloned();
             by_certificate.extend(names.map(|name| (name, Arc::clone(caller))));
+            by_name.insert(Arc::clone(&caller.name), Arc::clone(caller));
         }
+        let anonymous = all.is_empty().then(|| Arc::new(Caller::anonymous()));
+        by_name.extend(
+            anonymous
+                .iter()
+                .map(|it| (Arc::clone(&it.name), Arc::clone(it))),
+        );
         Self {
-            anonymous: all.is_empty().then(|| Arc::new(Caller::anonymous())),
             all,
             by_key,
             by_certificate,
+            by_name,
+            anonymous,
         }
     }
 
-    /// These callers in the place of others. A rate that stays the same goes on as far
-    /// as it is used up.
+    /// These callers in the place of others. A rate that stays the same keeps its state.
     #[must_use]
     pub fn replacing(others: &Self, mut callers: Vec<Caller>) -> Self {
         let rates: HashMap<_, _> = others
@@ -123,20 +134,25 @@ impl Callers {
         Self::new(callers)
     }
 
-    /// All of them.
+    /// The callers, without the anonymous one.
     pub fn iter(&self) -> impl Iterator<Item = &Caller> {
         self.all.iter().map(AsRef::as_ref)
     }
 
-    /// Whether there are none.
+    /// Whether the settings define no caller.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// Whoever calls, if there are no callers.
+    /// The caller that everyone is, if the settings define none.
     pub(super) fn anonymous(&self) -> Option<&Arc<Caller>> {
         self.anonymous.as_ref()
+    }
+
+    /// The caller with this name.
+    pub(super) fn named(&self, name: &str) -> Option<&Arc<Caller>> {
+        self.by_name.get(name)
     }
 
     /// The caller with this key.
@@ -144,8 +160,8 @@ impl Callers {
         self.by_key.get(&KeyHash::of(key))
     }
 
-    /// The caller whose certificate has these names. None also if they are those of
-    /// several.
+    /// The caller whose certificate has these names. `None` if no caller has them, or
+    /// more than one.
     pub(super) fn with_certificate(&self, names: &[String]) -> Option<&Arc<Caller>> {
         let mut callers = names
             .iter()
@@ -222,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_stays_goes_on_where_it_was() {
+    fn a_rate_that_stays_the_same_keeps_its_state() {
         let mut orders = caller("orders");
         orders.rate = slow();
         let first = Callers::new(vec![orders]);

@@ -1,46 +1,41 @@
 //! API keys, of which only the hashes are kept.
 
-use std::{
-    fmt,
-    hash::{Hash, Hasher},
-};
+use std::fmt;
 
 use ring::{
     digest::{SHA256, digest},
     rand::{SecureRandom as _, SystemRandom},
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-/// What every key begins with, so that people and scanners know one when they see it.
+/// The prefix of every key, by which people and secret scanners recognise one.
 const PREFIX: &str = "mgk_";
 
-/// How many random bytes a key has.
+/// The random bytes of a key.
 const KEY_BYTES: usize = 32;
 
-/// What a hash in the settings begins with.
+/// The prefix of a hash in the settings.
 const HASH_PREFIX: &str = "sha256:";
 
 /// The SHA-256 of a key.
 ///
 /// A key has 256 random bits, so its hash needs neither salt nor stretching: there is
-/// nothing to guess. Comparing hashes tells nothing about a key either, for whoever
-/// presents one cannot choose its hash bit by bit; and the comparison takes the same
-/// time wherever two hashes differ.
-#[derive(Clone, Copy)]
+/// nothing to guess. The time of a comparison tells nothing about a key either: who
+/// presents one cannot choose its hash bit by bit.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash([u8; 32]);
 
-/// Makes a key: 256 bits from the system's random source.
+/// A new key: 256 bits from the system's random source.
 ///
 /// # Errors
 ///
-/// If the system has no randomness to give.
+/// If the system's random source fails.
 pub fn generate() -> Result<SecretString, &'static str> {
     let mut bytes = Zeroizing::new([0; KEY_BYTES]);
     SystemRandom::new()
         .fill(&mut *bytes)
-        .map_err(|_| "the system has no randomness to give")?;
+        .map_err(|_| "the random source of the system fails")?;
     let digits = Zeroizing::new(hex::encode(*bytes));
     let mut key = String::with_capacity(PREFIX.len() + digits.len());
     key.push_str(PREFIX);
@@ -49,39 +44,25 @@ pub fn generate() -> Result<SecretString, &'static str> {
 }
 
 impl KeyHash {
-    /// The hash of a key that somebody presents.
+    /// The hash of the bytes of a key.
     #[must_use]
     pub fn of(key: &[u8]) -> Self {
         let digest = digest(&SHA256, key);
         Self(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
     }
 
-    /// The hash of a key.
+    /// The hash of a key that is kept as a secret.
     #[must_use]
     pub fn of_key(key: &SecretString) -> Self {
         Self::of(key.expose_secret().as_bytes())
     }
 
-    /// Reads a hash as the settings have it: `sha256:` and 64 hexadecimal digits.
+    /// Reads a hash in the form of the settings: `sha256:` and 64 hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut hash = [0; 32];
         hex::decode_to_slice(text.strip_prefix(HASH_PREFIX)?, &mut hash).ok()?;
         Some(Self(hash))
-    }
-}
-
-impl PartialEq for KeyHash {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl Eq for KeyHash {}
-
-impl Hash for KeyHash {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(&self.0);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is counted of callers.
+//! The metrics of callers.
 
 use std::sync::Arc;
 
@@ -8,12 +8,15 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{Denial, caller::Callers};
-use crate::{apps::Apps, status::Reason};
+use super::caller::Callers;
+use crate::{
+    call::{Apps, Denial},
+    status::Reason,
+};
 
-/// What is counted of callers. Clones share it.
+/// The metrics of callers. Clones share the counters.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics {
+pub struct CallerMetrics {
     calls: Family<OfCaller, Counter>,
     denied: Family<[(&'static str, &'static str); 1], Counter>,
 }
@@ -24,11 +27,11 @@ struct OfCaller {
     app: Arc<str>,
 }
 
-impl Metrics {
-    /// Registers it, with all reasons from the start.
+impl CallerMetrics {
+    /// Registers the metrics. Every reason is there from the start.
     pub fn register(&self, registry: &mut Registry) {
         for reason in Reason::DENIALS {
-            let _ = self.denied_for(reason);
+            let _ = self.denied_for(*reason);
         }
         registry.register(
             "caller_calls",
@@ -42,7 +45,7 @@ impl Metrics {
         );
     }
 
-    /// These callers may use some of these apps, and are counted from now on.
+    /// Makes the counters of these callers and the apps that they may use.
     pub(super) fn expect(&self, callers: &Callers, apps: &Apps) {
         for caller in callers.iter().chain(callers.anonymous().map(AsRef::as_ref)) {
             for app in apps.iter().filter(|app| caller.may_use(&app.name)) {
@@ -51,14 +54,14 @@ impl Metrics {
         }
     }
 
-    /// A call was let in.
+    /// Counts a call that was admitted.
     pub(super) fn admitted(&self, caller: &Arc<str>, app: &Arc<str>) {
         self.calls_of(caller, app).inc();
     }
 
-    /// A call was not.
+    /// Counts a call that was denied.
     pub fn denied(&self, denial: &Denial) {
-        self.denied_for(denial.reason()).inc();
+        self.denied_for(Reason::of(denial)).inc();
     }
 
     fn calls_of(&self, caller: &Arc<str>, app: &Arc<str>) -> Counter {

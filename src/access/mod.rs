@@ -1,46 +1,33 @@
-//! Who may call what: the callers, and what each is for.
+//! Who may call what.
 //!
 //! A caller shows a key, or a client certificate under mutual TLS. It may call some
 //! RPCs, use some apps, and call so often. Without any callers everyone may do
-//! everything, which the settings allow on a loopback address only, unless they are
-//! told otherwise.
+//! everything, which the settings allow on a loopback address only, unless an operator
+//! sets otherwise.
 //!
-//! - [`caller`]: who calls, and what each may do
+//! - [`caller`]: the callers, and what each may do
 //! - [`key`]: API keys, of which only the hashes are kept
-//! - [`metrics`]: what is counted of callers
+//! - `metrics`: the metrics of callers
 //! - [`pattern`]: patterns of addresses
-//! - [`rate`]: how many calls a second there may be
-//! - [`rpc`]: the RPCs that there are
 
 pub mod caller;
 pub mod key;
-pub mod metrics;
+mod metrics;
 pub mod pattern;
-pub mod rate;
-pub mod rpc;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, header::AUTHORIZATION};
-use tonic::server::NamedService as _;
-use tonic_health::pb::health_server::HealthServer;
 
-use crate::{
-    apps::{App, Apps},
-    status::Reason,
+use crate::call::{
+    App, Apps, Context, Denial, Peer, Policy, Rate, context::Gate, policy::Audience,
 };
 pub use caller::{Caller, Callers};
-pub use metrics::Metrics;
-
-/// The metadata that names the app that a call is for.
-pub const APP_HEADER: &str = "mesibo-app";
+pub use metrics::CallerMetrics;
 
 /// The scheme of a key in `authorization`, RFC 6750.
 const SCHEME: &str = "bearer";
-
-/// What reflection's paths begin with, in both versions.
-const REFLECTION: &str = "/grpc.reflection.";
 
 /// Decides on every call. Clones share the callers.
 #[derive(Clone)]
@@ -48,93 +35,27 @@ pub struct Access {
     callers: Arc<ArcSwap<Callers>>,
     apps: Arc<Apps>,
     open_reflection: bool,
-    metrics: Metrics,
+    metrics: CallerMetrics,
 }
 
-/// Who is at the other end of a connection: the names in its certificate, DNS and URI, if
-/// it showed one.
-#[derive(Clone, Debug, Default)]
-pub struct Peer(pub Option<Arc<[String]>>);
-
-/// A call of the contract that is allowed.
+/// The caller and the app of a call of the contract that may be made.
 #[derive(Clone)]
 pub struct Admitted {
-    /// The full name of the RPC.
-    pub rpc: &'static str,
-    /// Who calls.
-    pub caller: Arc<Caller>,
-    /// The app that it is for.
+    /// The caller's name.
+    pub caller: Arc<str>,
+    /// The app that the call is for.
     pub app: Arc<App>,
-    /// Where it counts if a service denies it all the same.
-    pub metrics: Metrics,
-}
-
-/// Why a call is not allowed.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Denial {
-    /// It shows neither a key nor a client certificate.
-    NoCredentials,
-    /// What it shows as a key is none.
-    WrongKey,
-    /// Its client certificate is not one of a caller.
-    UnknownCertificate,
-    /// Its caller may not call the RPC.
-    Rpc {
-        /// The caller's name.
-        caller: Arc<str>,
-        /// The full name of the RPC.
-        rpc: &'static str,
-    },
-    /// Its caller may not use the app that it names, or there is none of that name:
-    /// which of the two is not for the caller to know.
-    App {
-        /// The caller's name.
-        caller: Arc<str>,
-    },
-    /// Its caller may not send messages from this address.
-    FromAddress {
-        /// The caller's name.
-        caller: Arc<str>,
-    },
-    /// Its caller may not make or delete user tokens for this `app_id`.
-    AppId {
-        /// The caller's name.
-        caller: Arc<str>,
-    },
-    /// There are too many calls, of the caller or for the app.
-    Rate {
-        /// Whose calls there are too many of: `caller` or `app`.
-        limit: &'static str,
-        /// When the next one may come.
-        retry_after: Duration,
-    },
-}
-
-impl Denial {
-    /// The reason that its status gives.
-    #[must_use]
-    pub fn reason(&self) -> Reason {
-        match self {
-            Self::NoCredentials => Reason::NoCredentials,
-            Self::WrongKey => Reason::InvalidKey,
-            Self::UnknownCertificate => Reason::UnknownCertificate,
-            Self::Rpc { .. } => Reason::RpcNotAllowed,
-            Self::App { .. } => Reason::AppNotAllowed,
-            Self::FromAddress { .. } => Reason::SenderNotAllowed,
-            Self::AppId { .. } => Reason::AppIdNotAllowed,
-            Self::Rate { .. } => Reason::RateLimited,
-        }
-    }
 }
 
 impl Access {
-    /// Lets these callers use these apps, and counts among `metrics`.
+    /// Lets these callers use these apps. `open_reflection` lets everyone use server
+    /// reflection.
     #[must_use]
     pub fn new(
         callers: Vec<Caller>,
         apps: Arc<Apps>,
         open_reflection: bool,
-        metrics: &Metrics,
+        metrics: &CallerMetrics,
     ) -> Self {
         let callers = Callers::new(callers);
         metrics.expect(&callers, &apps);
@@ -152,87 +73,115 @@ impl Access {
         self.callers.load_full()
     }
 
-    /// Puts others in the place of the callers, from the next call on.
+    /// Replaces the callers, from the next call on.
     pub fn replace(&self, callers: Vec<Caller>) {
         let callers = Callers::replacing(&self.callers.load(), callers);
         self.metrics.expect(&callers, &self.apps);
         self.callers.store(Arc::new(callers));
     }
 
-    /// Decides on a call by its path, its metadata, and who is at the other end of the
-    /// connection. `None` is a call that everyone may make: of health, of reflection if
-    /// that is open, and of what does not exist, as known callers may learn.
+    /// Decides on a call by its policy, its metadata, and the peer. `policy` is `None` for
+    /// an RPC that does not exist. `Ok(None)` is a call outside of the contract that may
+    /// be made.
     ///
     /// # Errors
     ///
-    /// If the call is not allowed.
+    /// If the call may not be made.
     pub fn admit(
         &self,
-        path: &str,
+        policy: Option<&'static Policy>,
         headers: &HeaderMap,
         peer: &Peer,
     ) -> Result<Option<Admitted>, Denial> {
-        let admitted = self.decide(path, headers, peer);
-        match &admitted {
-            Ok(Some(admitted)) => {
-                let Admitted { caller, app, .. } = admitted;
-                self.metrics.admitted(&caller.name, &app.name);
-            }
-            Ok(None) => {}
-            Err(denial) => self.metrics.denied(denial),
-        }
-        admitted
-    }
-
-    fn decide(
-        &self,
-        path: &str,
-        headers: &HeaderMap,
-        peer: &Peer,
-    ) -> Result<Option<Admitted>, Denial> {
-        let is_open = is_health(path) || self.open_reflection && path.starts_with(REFLECTION);
-        if is_open {
+        let audience = policy.map(|policy| policy.audience);
+        if audience == Some(Audience::Everyone)
+            || audience == Some(Audience::Tools) && self.open_reflection
+        {
             return Ok(None);
         }
         let callers = self.callers.load();
         let caller = identify(&callers, headers, peer)?;
-        let Some(rpc) = rpc::of_path(path) else {
+        let contract = policy.filter(|policy| policy.audience == Audience::Callers);
+        let Some(policy) = contract else {
+            take(caller.rate.as_deref(), "caller")?;
             return Ok(None);
         };
-        let name = || Arc::clone(&caller.name);
-        if !caller.may_call(rpc) {
-            return Err(Denial::Rpc {
-                caller: name(),
-                rpc,
-            });
-        }
-        let app = self
-            .apps
-            .of(headers)
-            .filter(|app| caller.may_use(&app.name))
-            .ok_or_else(|| Denial::App { caller: name() })?;
-        for (limit, rate) in [
-            ("caller", caller.rate.as_deref()),
-            ("app", app.rate.as_ref()),
-        ] {
-            rate.map_or(Ok(()), rate::Rate::take)
-                .map_err(|retry_after| Denial::Rate { limit, retry_after })?;
-        }
+        let app = self.apps.of(headers);
+        let app = allowed(caller, policy, app)?;
+        take(caller.rate.as_deref(), "caller")?;
+        take(app.rate.as_ref(), "app")?;
+        self.metrics.admitted(&caller.name, &app.name);
         Ok(Some(Admitted {
-            rpc,
-            caller: Arc::clone(caller),
+            caller: Arc::clone(&caller.name),
             app: Arc::clone(app),
-            metrics: self.metrics.clone(),
         }))
+    }
+
+    /// Counts a call that was denied.
+    pub fn count(&self, denial: &Denial) {
+        self.metrics.denied(denial);
     }
 }
 
-/// Who calls. A key goes before a certificate: it is shown for the one call, and a wrong
-/// one is a mistake that its owner must learn of.
+impl Gate for Access {
+    fn admit_item(&self, context: &Context) -> Result<(), Denial> {
+        let callers = self.callers.load();
+        let caller = callers.named(&context.caller).ok_or(Denial::WrongKey)?;
+        let app = allowed(caller, context.policy, Some(&context.app))?;
+        take(caller.rate.as_deref(), "caller")?;
+        take(app.rate.as_ref(), "app")
+    }
+
+    fn may_send_from(&self, caller: &Arc<str>, address: &str) -> Result<(), Denial> {
+        let callers = self.callers.load();
+        let is_allowed = callers
+            .named(caller)
+            .is_some_and(|caller| caller.may_send_from(address));
+        is_allowed.then_some(()).ok_or_else(|| Denial::FromAddress {
+            caller: Arc::clone(caller),
+        })
+    }
+
+    fn may_grant(&self, caller: &Arc<str>, app_id: Option<&str>) -> Result<(), Denial> {
+        let callers = self.callers.load();
+        let is_allowed = callers
+            .named(caller)
+            .is_some_and(|caller| caller.may_grant(app_id));
+        is_allowed.then_some(()).ok_or_else(|| Denial::AppId {
+            caller: Arc::clone(caller),
+        })
+    }
+}
+
+/// The app of a call that its caller may make. `app` is `None` if the call names an
+/// unknown one.
+fn allowed<'a>(
+    caller: &Caller,
+    policy: &'static Policy,
+    app: Option<&'a Arc<App>>,
+) -> Result<&'a Arc<App>, Denial> {
+    let name = || Arc::clone(&caller.name);
+    if !caller.may_call(policy.name()) {
+        return Err(Denial::Rpc {
+            caller: name(),
+            rpc: policy.name(),
+        });
+    }
+    app.filter(|app| caller.may_use(&app.name))
+        .ok_or_else(|| Denial::App { caller: name() })
+}
+
+fn take(rate: Option<&Rate>, limit: &'static str) -> Result<(), Denial> {
+    rate.map_or(Ok(()), Rate::take)
+        .map_err(|retry_after| Denial::Rate { limit, retry_after })
+}
+
+/// The caller. A key goes before a certificate: it is shown for the one call, and its
+/// owner must learn that it is wrong.
 fn identify<'a>(
     callers: &'a Callers,
     headers: &HeaderMap,
-    Peer(names): &Peer,
+    peer: &Peer,
 ) -> Result<&'a Arc<Caller>, Denial> {
     if let Some(anonymous) = callers.anonymous() {
         return Ok(anonymous);
@@ -242,13 +191,13 @@ fn identify<'a>(
             .and_then(|key| callers.with_key(key))
             .ok_or(Denial::WrongKey);
     }
-    let names = names.as_deref().ok_or(Denial::NoCredentials)?;
+    let names = peer.certificate().ok_or(Denial::NoCredentials)?;
     callers
         .with_certificate(names)
         .ok_or(Denial::UnknownCertificate)
 }
 
-/// The key in the metadata, if it is the only one and of the right scheme.
+/// The key in the metadata, if it is the only one and has the right scheme.
 fn key_of(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().filter(|_| values.next().is_none())?;
@@ -257,9 +206,4 @@ fn key_of(headers: &HeaderMap) -> Option<&[u8]> {
     scheme
         .eq_ignore_ascii_case(SCHEME.as_bytes())
         .then_some(key)
-}
-
-fn is_health(path: &str) -> bool {
-    let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
-    service.is_some_and(|(service, _)| service == HealthServer::<()>::NAME)
 }

@@ -1,17 +1,17 @@
-//! Patterns of texts.
+//! Patterns with wildcards.
 
 /// A pattern of a text, in which `*` stands for any number of characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(String);
 
 impl Pattern {
-    /// The pattern of this text.
+    /// A pattern from its text.
     #[must_use]
     pub fn new(pattern: impl Into<String>) -> Self {
         Self(pattern.into())
     }
 
-    /// Whether a text is of the pattern.
+    /// Whether a text matches.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         let Some((start, rest)) = self.0.split_once('*') else {
@@ -20,7 +20,7 @@ impl Pattern {
         let Some(mut text) = text.strip_prefix(start) else {
             return false;
         };
-        // Each part that something follows is best found as early as it is there.
+        // The first occurrence of each part leaves the most text for the parts behind it.
         let mut parts: Vec<_> = rest.split('*').collect();
         let end = parts.pop().unwrap_or_default();
         for part in parts {

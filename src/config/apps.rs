@@ -18,7 +18,10 @@ use super::{
     settings::{self, Setting},
     values,
 };
-use crate::{access::rate::Rate, mesibo};
+use crate::call::Rate;
+
+/// The header `user-agent` of requests to Mesibo.
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// The app whose token the settings have by itself, outside of any table.
 pub(super) const DEFAULT: &str = "default";
@@ -178,6 +181,7 @@ impl<L: Fn(&Setting) -> Option<String>> Reader<L> {
     pub(super) fn upstream(&mut self, url: Url) -> mesibo::Config {
         mesibo::Config {
             app: Arc::default(),
+            user_agent: USER_AGENT.to_owned(),
             url,
             token: SecretString::default(),
             proxy: None,

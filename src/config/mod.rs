@@ -30,9 +30,7 @@ use tracing_subscriber::filter::Targets;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::{
-    access::Caller, mesibo, service::TokenDeletion, status::ErrorCodes, telemetry::Format,
-};
+use crate::{access::Caller, service::TokenDeletion, status::ErrorCodes, telemetry::Format};
 use apps::AppConfig;
 use callers::{CallerFile, Surroundings, TlsKind};
 use file::File;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::server::{
     Config, Deadlines, Limits,
-    tls::{Files, Tls},
+    net::tls::{Files, Tls},
 };
 
 impl<L: Fn(&Setting) -> Option<String>> Reader<L> {

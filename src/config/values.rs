@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use mesibo::{Proxy, is_loopback};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::SecretString;
 use tonic::Code;
@@ -19,8 +20,8 @@ use zeroize::Zeroizing;
 
 use super::section::Section;
 use crate::{
-    access::{key::KeyHash, pattern::Pattern, rate::Rate, rpc},
-    mesibo::{Proxy, connector::is_loopback},
+    access::{key::KeyHash, pattern::Pattern},
+    call::{Policy, Rate},
     service::TokenDeletion,
     status::ErrorCodes,
     telemetry::Format,
@@ -151,7 +152,7 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 
 /// RPCs that a caller may call.
 pub(super) fn rpcs(text: &str) -> Result<HashSet<&'static str>, String> {
-    let rpcs = rpc::allowed(text);
+    let rpcs = Policy::allowed_by(text);
     if rpcs.is_empty() {
         return Err(
             "expected RPCs, such as mesibo.v1.MessageService/SendMessage, \

@@ -1,7 +1,6 @@
-//! What the server counts, by the names that gRPC servers conventionally use.
+//! The metrics of the server, by the names that gRPC servers conventionally use.
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,16 +9,19 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
 use tonic::Code;
 
-use super::DESCRIPTORS;
-use crate::metrics::{PREFIX, seconds};
+use crate::{
+    call::Policy,
+    telemetry::metrics::{PREFIX, seconds},
+};
 
-/// What stands for a service or a method that there is not. Callers can make names up,
-/// and each would be a series.
+/// Stands for a service or a method that does not exist. Clients can make names up, and
+/// each would be a series.
 const UNKNOWN: &str = "unknown";
+
+/// Stands for an RPC that does not exist.
+const UNKNOWN_RPC: &str = "unknown/unknown";
 
 /// Every gRPC code, with the name that the conventional metrics give it.
 const CODES: [(Code, &str); 17] = [
@@ -44,26 +46,30 @@ const CODES: [(Code, &str); 17] = [
 
 type Seconds = fn() -> Histogram;
 
-type Labels<const N: usize> = [(&'static str, String); N];
+type Labels<const N: usize> = [(&'static str, &'static str); N];
 
-/// What the server counts. Clones share it.
+/// The metrics of the server. Clones share the counters.
 #[derive(Clone)]
-pub struct Metrics {
+pub struct ServerMetrics(Arc<Inner>);
+
+struct Inner {
+    families: Families,
+    panics: Counter,
+    connections: Gauge,
+    /// The counters of the methods, by the positions of their policies.
+    methods: Vec<Method>,
+    unknown: Method,
+}
+
+struct Families {
     started: Family<Labels<2>, Counter>,
     handled: Family<Labels<3>, Counter>,
     seconds: Family<Labels<2>, Histogram, Seconds>,
-    panics: Counter,
-    connections: Gauge,
-    /// The methods by their paths. All are known from the start, so that a call finds
-    /// its counters with one look.
-    methods: Arc<HashMap<String, Arc<Method>>>,
-    unknown: Arc<Method>,
 }
 
-/// What is counted of one method.
-pub(super) struct Method {
-    /// Its full name, such as `mesibo.v1.UserService/ListUsers`.
-    rpc: String,
+/// The counters of one method, which are there from the start, so that a rate has a
+/// beginning.
+struct Method {
     started: Counter,
     /// By the numbers of the codes.
     handled: [Counter; CODES.len()],
@@ -72,132 +78,130 @@ pub(super) struct Method {
 
 /// A call that has started.
 pub(super) struct Started {
-    method: Arc<Method>,
+    metrics: ServerMetrics,
+    policy: Option<&'static Policy>,
     at: Instant,
 }
 
-/// A connection that is open.
-pub(super) struct Open(Gauge);
+/// An open connection of a client, as the metrics count it.
+pub(super) struct OpenConnection(Gauge);
 
-impl Default for Metrics {
+impl Default for ServerMetrics {
     fn default() -> Self {
-        let (started, handled) = (Family::default(), Family::default());
-        let seconds = Family::new_with_constructor(seconds as Seconds);
-        let new = |service: &str, name: &str| {
-            Arc::new(Method::new(service, name, &started, &handled, &seconds))
+        let families = Families {
+            started: Family::default(),
+            handled: Family::default(),
+            seconds: Family::new_with_constructor(seconds as Seconds),
         };
-        let methods = names().map(|(service, name)| {
-            let path = format!("/{service}/{name}");
-            (path, new(&service, &name))
-        });
-        Self {
-            methods: Arc::new(methods.collect()),
-            unknown: new(UNKNOWN, UNKNOWN),
-            started,
-            handled,
-            seconds,
+        let mut policies: Vec<_> = Policy::all().collect();
+        policies.sort_unstable_by_key(|policy| policy.index);
+        let methods = policies
+            .into_iter()
+            .map(|policy| families.method(policy.service(), policy.method()));
+        Self(Arc::new(Inner {
+            methods: methods.collect(),
+            unknown: families.method(UNKNOWN, UNKNOWN),
+            families,
             panics: Counter::default(),
             connections: Gauge::default(),
-        }
+        }))
     }
 }
 
-impl Metrics {
-    /// Registers them: those that are conventional by their own names, the others under
-    /// the prefix of the facade's.
+impl ServerMetrics {
+    /// Registers the metrics: the conventional ones by their own names, the others under
+    /// the facade's prefix.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "grpc_server_started",
             "Calls that were started",
-            self.started.clone(),
+            self.0.families.started.clone(),
         );
         registry.register(
             "grpc_server_handled",
             "Calls that are over, whatever ended them; Canceled if the caller went away",
-            self.handled.clone(),
+            self.0.families.handled.clone(),
         );
         registry.register(
             "grpc_server_handling_seconds",
             "How long calls took, from their headers to their end",
-            self.seconds.clone(),
+            self.0.families.seconds.clone(),
         );
         let own = registry.sub_registry_with_prefix(PREFIX);
         own.register(
             "panics",
             "Calls that a defect of the facade ended",
-            self.panics.clone(),
+            self.0.panics.clone(),
         );
         own.register(
             "connections",
             "Connections of callers that are open",
-            self.connections.clone(),
+            self.0.connections.clone(),
         );
     }
 
-    /// A call starts.
-    pub(super) fn start(&self, path: &str) -> Started {
-        let method = self.methods.get(path).unwrap_or(&self.unknown);
-        method.started.inc();
+    /// Counts a call that starts. `policy` is `None` for an RPC that does not exist.
+    pub(super) fn start(&self, policy: Option<&'static Policy>) -> Started {
+        self.method(policy).started.inc();
         Started {
-            method: Arc::clone(method),
+            metrics: self.clone(),
+            policy,
             at: Instant::now(),
         }
     }
 
-    /// A defect ended a call.
+    /// Counts a call that a panic ended.
     pub(super) fn panicked(&self) {
-        self.panics.inc();
+        self.0.panics.inc();
     }
 
-    /// A connection is open, until this is dropped.
-    pub(super) fn open(&self) -> Open {
-        self.connections.inc();
-        Open(self.connections.clone())
+    /// Counts a connection, until the result is dropped.
+    pub(super) fn open_connection(&self) -> OpenConnection {
+        self.0.connections.inc();
+        OpenConnection(self.0.connections.clone())
+    }
+
+    fn method(&self, policy: Option<&'static Policy>) -> &Method {
+        policy
+            .and_then(|policy| self.0.methods.get(policy.index))
+            .unwrap_or(&self.0.unknown)
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.dec();
     }
 }
 
-impl Method {
-    fn new(
-        service: &str,
-        name: &str,
-        started: &Family<Labels<2>, Counter>,
-        handled: &Family<Labels<3>, Counter>,
-        seconds: &Family<Labels<2>, Histogram, Seconds>,
-    ) -> Self {
-        let rpc = format!("{service}/{name}");
-        let service = ("grpc_service", service.to_owned());
-        let name = ("grpc_method", name.to_owned());
-        let labels = [service.clone(), name.clone()];
-        Self {
-            rpc,
-            started: started.get_or_create_owned(&labels),
+impl Families {
+    fn method(&self, service: &'static str, method: &'static str) -> Method {
+        let (service, method) = (("grpc_service", service), ("grpc_method", method));
+        let labels = [service, method];
+        Method {
+            started: self.started.get_or_create_owned(&labels),
             handled: CODES.map(|(_, code)| {
-                let code = ("grpc_code", code.to_owned());
-                handled.get_or_create_owned(&[service.clone(), name.clone(), code])
+                let labels = [service, method, ("grpc_code", code)];
+                self.handled.get_or_create_owned(&labels)
             }),
-            seconds: seconds.get_or_create_owned(&labels),
+            seconds: self.seconds.get_or_create_owned(&labels),
         }
     }
 }
 
 impl Started {
-    /// The full name of the RPC, or what stands for one that there is not.
-    pub(super) fn rpc(&self) -> &str {
-        &self.method.rpc
+    /// The full name of the RPC, or what stands for one that does not exist.
+    pub(super) fn rpc(&self) -> &'static str {
+        self.policy.map_or(UNKNOWN_RPC, Policy::name)
     }
 
-    /// The call is over. How long it took.
+    /// Counts the end of the call, and gives the time that it took.
     pub(super) fn finish(&self, code: Code) -> Duration {
         let elapsed = self.at.elapsed();
+        let method = self.metrics.method(self.policy);
         // CODES is in the order of the numbers.
-        self.method.handled[code as usize].inc();
-        self.method.seconds.observe(elapsed.as_secs_f64());
+        method.handled[code as usize].inc();
+        method.seconds.observe(elapsed.as_secs_f64());
         elapsed
     }
 }
@@ -206,22 +210,6 @@ impl Started {
 pub(super) fn name(code: Code) -> &'static str {
     let (_, name) = CODES[code as usize];
     name
-}
-
-/// The full name of every service that is served, with each of its methods.
-fn names() -> impl Iterator<Item = (String, String)> {
-    let files = DESCRIPTORS.into_iter().flat_map(|descriptors| {
-        let set = FileDescriptorSet::decode(descriptors);
-        set.expect("descriptors are valid").file
-    });
-    files.flat_map(|file| {
-        let package = file.package().to_owned();
-        file.service.into_iter().flat_map(move |service| {
-            let name = format!("{package}.{}", service.name());
-            let methods = service.method.into_iter();
-            methods.map(move |method| (name.clone(), method.name().to_owned()))
-        })
-    })
 }
 
 #[cfg(test)]

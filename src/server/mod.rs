@@ -1,115 +1,38 @@
-//! The gRPC server: it puts the services, health, reflection and the layers that
-//! every call passes together, and serves them until it is told to stop.
+//! The gRPC server: it serves anything that is a tonic service, with all that every call
+//! passes, until it is told to stop.
 //!
-//! - `workers`: the threads that serve connections
-//! - `connections`: all connections, taking them on and letting them go
-//! - `accept`: accepting them, whatever the system says
-//! - `connection`: the life of one connection
-//! - [`tls`]: TLS, and the certificates of clients
-//! - `layers`: what every call passes
-//! - `calls`: every call, counted and timed
-//! - `statuses`: makes every status complete, whoever made it
-//! - `deadline`: by when a call must be answered
-//! - `services`: the services by their names
-//! - `health`: the health service
-//! - `drain`: reads what nobody else reads of a request's message
-//! - `metrics`: what is counted
-//! - `request_id`: the id of a call
+//! - [`config`]: how to serve
+//! - [`net`]: connections, TLS, and the threads that serve them
+//! - [`rpc`]: what every call passes on its way to its service
+//! - [`metrics`]: what is counted
 
-mod accept;
-mod calls;
-mod connection;
-mod connections;
-mod deadline;
-mod drain;
-mod health;
-mod layers;
-mod metrics;
-mod request_id;
-mod services;
-mod statuses;
-pub mod tls;
-mod workers;
+pub mod config;
+pub mod metrics;
+pub mod net;
+pub mod rpc;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, fmt, io, net::SocketAddr, sync::Arc};
 
-use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep, timeout_at},
+};
 use tonic_health::pb::health_server::HealthServer;
 
-use crate::{access::Access, proto};
-use connections::Connections;
-pub use deadline::Deadlines;
-pub use drain::RequestBody;
-use layers::Layers;
-pub use metrics::Metrics;
-pub use services::Services;
-use tls::Tls;
-use workers::Workers;
+use crate::{access::Access, call::Stop, proto};
+pub use config::{Config, Deadlines, Limits};
+pub use metrics::ServerMetrics;
+use net::{
+    listener::{Listener, Place},
+    workers::Workers,
+};
+use rpc::{
+    Stack,
+    health::{self, HealthService},
+};
+pub use rpc::{request_body::RequestBody, services::Services};
 
-/// The descriptors of every service that is served.
-const DESCRIPTORS: [&[u8]; 4] = [
-    proto::FILE_DESCRIPTOR_SET,
-    tonic_health::pb::FILE_DESCRIPTOR_SET,
-    tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
-    tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
-];
-
-/// How to serve.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Address to listen on; port 0 lets the system choose.
-    pub listen: SocketAddr,
-    /// Address to serve health on besides, without TLS: the probes of Kubernetes speak
-    /// none.
-    pub health_listen: Option<SocketAddr>,
-    /// TLS on the gRPC port. Without it, whoever is on the way can listen in.
-    pub tls: Option<Tls>,
-    /// By when calls must be answered.
-    pub deadlines: Deadlines,
-    /// What peers may ask of the server.
-    pub limits: Limits,
-    /// How many threads serve connections; one at least.
-    pub worker_threads: usize,
-    /// How long new connections are still served once the server is to stop, while
-    /// health says that it does not serve.
-    pub lame_duck: Duration,
-    /// How long calls in flight may take to finish after that.
-    pub shutdown_grace: Duration,
-}
-
-/// What peers may ask of the server, so that none can use it up, and none that is gone
-/// is waited for.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// How many connections are open at a time; what comes above is closed at once.
-    pub max_connections: usize,
-    /// How many calls a connection carries at a time; a peer is told, and what it
-    /// begins above is refused as not processed, which gRPC repeats by itself.
-    pub max_concurrent_streams: u32,
-    /// Largest request headers, in bytes, as `SETTINGS_MAX_HEADER_LIST_SIZE` counts
-    /// them: decoded, with 32 bytes for each. A peer is told. h2 answers what is larger
-    /// with the HTTP status 431 before anything here sees it, so without a gRPC status,
-    /// and ends the connection at four times the limit.
-    pub max_header_bytes: u32,
-    /// By when after its accept a connection must have sent its HTTP/2 preface, TLS
-    /// included.
-    pub handshake_timeout: Duration,
-    /// After how long without a word a peer is asked by a ping whether it is there.
-    pub keepalive_time: Duration,
-    /// How long it may take to answer that before its connection is closed. A peer
-    /// that reads nothing either, so that not even a GOAWAY can be written, is cut off
-    /// by the age of its connection.
-    pub keepalive_timeout: Duration,
-    /// After how long without a call in flight a connection gets a GOAWAY. A watch of
-    /// health is a call.
-    pub max_connection_idle: Duration,
-    /// At what age a connection gets a GOAWAY, a tenth more or less by chance.
-    pub max_connection_age: Duration,
-    /// How long calls in flight may take to finish after a GOAWAY of these two.
-    pub max_connection_age_grace: Duration,
-}
-
-/// A server that has its ports, but does not serve yet.
+/// A server that is bound to its ports, but does not serve yet.
 pub struct Server {
     config: Config,
     grpc: TcpListener,
@@ -117,12 +40,16 @@ pub struct Server {
     /// For health alone, without TLS.
     health: Option<TcpListener>,
     workers: Workers,
-    metrics: Metrics,
+    metrics: ServerMetrics,
 }
 
+/// A worker thread died, by a defect.
+#[derive(Debug)]
+pub struct WorkerDied;
+
 impl Server {
-    /// Takes the port, and the one for health if there is to be one, and starts threads.
-    /// The server counts among `metrics`.
+    /// Binds the port, and the one for health if the settings have one, and starts the
+    /// worker threads.
     ///
     /// # Errors
     ///
@@ -130,7 +57,7 @@ impl Server {
     /// of the setting.
     pub async fn bind(
         config: Config,
-        metrics: &Metrics,
+        metrics: &ServerMetrics,
     ) -> Result<Self, (&'static str, io::Error)> {
         let grpc = TcpListener::bind(config.listen)
             .await
@@ -156,27 +83,34 @@ impl Server {
         })
     }
 
-    /// The address that it serves gRPC on.
+    /// The address of the gRPC port.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// The address that it serves health on besides, if there is one.
+    /// The address of the port for health, if there is one.
     #[must_use]
     pub fn health_addr(&self) -> Option<SocketAddr> {
         self.health.as_ref()?.local_addr().ok()
     }
 
-    /// Serves `services`, to whom `access` lets in, until `shutdown` completes, and then
-    /// winds down: health says so at once, the lame-duck time leaves those who watch it
-    /// the time to go elsewhere, and calls in flight finish within their grace period.
+    /// Serves `services` to the callers that `access` admits, until `shutdown` completes.
+    /// Then health says `NOT_SERVING` at once, the lame-duck time leaves clients the time to
+    /// go elsewhere, and calls in flight finish within the grace period. `drained`
+    /// completes when nothing of them goes on; the worker threads run until then, or
+    /// until the grace period is over.
+    ///
+    /// # Errors
+    ///
+    /// If a worker thread died, which ends the server.
     pub async fn serve(
         self,
         services: Services,
         access: Access,
         shutdown: impl Future<Output = ()>,
-    ) {
+        drained: impl Future<Output = ()>,
+    ) -> Result<(), WorkerDied> {
         let Self {
             config,
             grpc,
@@ -186,64 +120,78 @@ impl Server {
             ..
         } = self;
         let (health, reporter) = health::service();
-        let layers = |access, services| {
-            Arc::new(Layers {
-                metrics: metrics.clone(),
-                access,
-                deadlines: config.deadlines,
-                services,
-            })
-        };
         let for_probes = Services::default().with(HealthServer::new(health.clone()));
-        let for_probes = layers(None, for_probes);
-        let layers = layers(Some(access), with_common_services(services, health));
+        let probe_stack = Stack::open(for_probes, config.deadlines, metrics.clone());
+        let services = with_common_services(services, health);
+        let stack = Stack::guarded(services, access, config.deadlines, metrics.clone());
 
         reporter.serving();
-        let (stop, stopping) = watch::channel(());
-        let shutdown = async move {
-            shutdown.await;
+        let (stop, stopping) = Stop::new();
+        let mut worker_died = false;
+        let shutdown = async {
+            tokio::select! {
+                () = shutdown => {}
+                () = workers.died() => {
+                    tracing::error!("a worker thread died, which is a defect: the server stops");
+                    worker_died = true;
+                }
+            }
             reporter.stopping();
             sleep(config.lame_duck).await;
-            // The watches of health end here, so that none holds up the end.
+            // The watches of health end here, so that none holds up the shutdown.
             drop((reporter, stop));
+            Instant::now() + config.shutdown_grace
         };
-        let stopped = || {
-            let mut stopping = stopping.clone();
-            async move {
-                // It ends with its sender.
-                let _ = stopping.changed().await;
-            }
-        };
-        let connections = Connections {
-            workers: &workers,
+        let listener = |tcp, tls| Listener {
+            tcp,
+            tls,
             limits: config.limits,
-            metrics: &metrics,
+            metrics: metrics.clone(),
             grace: config.shutdown_grace,
         };
-        let calls = connections.serve(grpc, config.tls, layers, stopped());
+        let calls = listener(grpc, config.tls.clone());
+        let calls = calls.serve(Place::Workers(&workers), Arc::new(stack), stopping.clone());
         let probes = async {
-            if let Some(listener) = probes {
-                connections
-                    .serve(listener, None, for_probes, stopped())
-                    .await;
+            if let Some(probes) = probes {
+                // Not on a worker: what stalls the calls must not stall the probes.
+                let probes = listener(probes, None);
+                let stack = Arc::new(probe_stack);
+                probes.serve(Place::Here, stack, stopping.clone()).await;
             }
         };
-        tokio::join!(shutdown, calls, probes);
+        let (grace_end, (), ()) = tokio::join!(shutdown, calls, probes);
+        if timeout_at(grace_end, drained).await.is_err() {
+            tracing::warn!(
+                "the grace period is over; writes that are still under way are abandoned"
+            );
+        }
+        if worker_died {
+            return Err(WorkerDied);
+        }
+        Ok(())
     }
 }
 
+impl fmt::Display for WorkerDied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a worker thread died")
+    }
+}
+
+impl Error for WorkerDied {}
+
 /// Adds health, and both versions of reflection: many tools know only the older.
 /// Reflection knows the details of errors as well, so that tools can show them.
-fn with_common_services(services: Services, health: health::HealthService) -> Services {
+fn with_common_services(services: Services, health: HealthService) -> Services {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    let ours = "the descriptors are ours";
+    let valid = "generated descriptors are valid";
     services
         .with(HealthServer::new(health))
-        .with(reflection().build_v1().expect(ours))
-        .with(reflection().build_v1alpha().expect(ours))
+        .with(reflection().build_v1().expect(valid))
+        .with(reflection().build_v1alpha().expect(valid))
 }

@@ -1,36 +1,33 @@
 //! `GroupService`: groups and their members.
 
+use mesibo::{
+    Operation,
+    operation::{GroupOptions, Permissions, op},
+    reply,
+};
 use tonic::{Request, Response, Status};
 
-use super::{Metrics, once::Once, open, validation::Rules};
-use crate::{
-    mesibo::{
-        operation::{GroupOptions, Operation, Permissions, op},
-        reply,
-    },
-    proto::{
-        CreateGroupRequest, CreateGroupResponse, DeleteGroupRequest, DeleteGroupResponse,
-        EditGroupMembersRequest, EditGroupMembersResponse, EditGroupRequest, EditGroupResponse,
-        GroupMember, ListGroupMembersRequest, ListGroupMembersResponse, MemberPermissions,
-        edit_group_members_request::Action, group_service_server::GroupService,
-    },
-    status::ErrorCodes,
+use super::{Upstream, once::Once, split, validation::Rules};
+use crate::proto::{
+    CreateGroupRequest, CreateGroupResponse, DeleteGroupRequest, DeleteGroupResponse,
+    EditGroupMembersRequest, EditGroupMembersResponse, EditGroupRequest, EditGroupResponse,
+    GroupMember, ListGroupMembersRequest, ListGroupMembersResponse, MemberPermissions,
+    edit_group_members_request::Action, group_service_server::GroupService,
 };
 
 /// The implementation of `GroupService`.
 pub struct Groups {
-    codes: ErrorCodes,
+    upstream: Upstream,
     created: Once<CreateGroupResponse>,
 }
 
 impl Groups {
-    /// A service. What Mesibo's error codes mean is for `codes` to say; what it
-    /// answers again it counts among `metrics`.
+    /// The service, which calls Mesibo by `upstream`.
     #[must_use]
-    pub fn new(codes: ErrorCodes, metrics: Metrics) -> Self {
+    pub fn new(upstream: Upstream) -> Self {
         Self {
-            codes,
-            created: Once::new(metrics),
+            created: Once::new(upstream.clone()),
+            upstream,
         }
     }
 }
@@ -41,8 +38,8 @@ impl GroupService for Groups {
         &self,
         request: Request<CreateGroupRequest>,
     ) -> Result<Response<CreateGroupResponse>, Status> {
-        let (call, request) = open(&self.codes, request);
-        let mut rules = Rules::new(op::GROUP_ADD);
+        let (call, request) = split(request);
+        let mut rules = Rules::new(&call, op::GROUP_ADD);
         let expiry_seconds = rules.seconds("expiry", request.expiry);
         let expiryext_seconds = rules.seconds("expiry_extension", request.expiry_extension);
         rules.members(&request.members);
@@ -58,7 +55,7 @@ impl GroupService for Groups {
         };
         let operation = Operation::group_add(&options, &request.members);
         self.created
-            .call(request_id, call, operation, |group| CreateGroupResponse {
+            .call(request_id, &call, operation, |group| CreateGroupResponse {
                 gid: group.gid,
             })
             .await
@@ -68,8 +65,8 @@ impl GroupService for Groups {
         &self,
         request: Request<EditGroupRequest>,
     ) -> Result<Response<EditGroupResponse>, Status> {
-        let (call, request) = open(&self.codes, request);
-        let mut rules = Rules::new(op::GROUP_SET);
+        let (call, request) = split(request);
+        let mut rules = Rules::new(&call, op::GROUP_SET);
         rules.id("gid", request.gid);
         let expiry_seconds = rules.seconds("expiry", request.expiry);
         let expiryext_seconds = rules.seconds("expiry_extension", request.expiry_extension);
@@ -90,7 +87,7 @@ impl GroupService for Groups {
             active: request.active,
         };
         let operation = Operation::group_set(request.gid, &options);
-        let group = call.call(operation).await?;
+        let group = self.upstream.call(&call, operation).await?;
         Ok(Response::new(EditGroupResponse { gid: group.gid }))
     }
 
@@ -98,13 +95,13 @@ impl GroupService for Groups {
         &self,
         request: Request<DeleteGroupRequest>,
     ) -> Result<Response<DeleteGroupResponse>, Status> {
-        let (call, request) = open(&self.codes, request);
-        let mut rules = Rules::new(op::GROUP_DEL);
+        let (call, request) = split(request);
+        let mut rules = Rules::new(&call, op::GROUP_DEL);
         rules.id("gid", request.gid);
         rules.check()?;
 
         let operation = Operation::group_del(request.gid);
-        call.call(operation).await?;
+        self.upstream.call(&call, operation).await?;
         Ok(Response::new(DeleteGroupResponse {}))
     }
 
@@ -112,10 +109,10 @@ impl GroupService for Groups {
         &self,
         request: Request<EditGroupMembersRequest>,
     ) -> Result<Response<EditGroupMembersResponse>, Status> {
-        let (call, request) = open(&self.codes, request);
+        let (call, request) = split(request);
         // A number that the contract does not know is no action either.
         let action = Action::try_from(request.action).unwrap_or(Action::Unspecified);
-        let mut rules = Rules::new(op::GROUP_EDIT_MEMBERS);
+        let mut rules = Rules::new(&call, op::GROUP_EDIT_MEMBERS);
         rules.id("gid", request.gid);
         rules.require(
             !request.members.is_empty(),
@@ -141,7 +138,7 @@ impl GroupService for Groups {
             let permissions = request.permissions.unwrap_or_default().into();
             Operation::group_add_members(request.gid, &request.members, &permissions)
         };
-        call.call(operation).await?;
+        self.upstream.call(&call, operation).await?;
         Ok(Response::new(EditGroupMembersResponse {}))
     }
 
@@ -149,14 +146,14 @@ impl GroupService for Groups {
         &self,
         request: Request<ListGroupMembersRequest>,
     ) -> Result<Response<ListGroupMembersResponse>, Status> {
-        let (call, request) = open(&self.codes, request);
-        let mut rules = Rules::new(op::GROUP_GET_MEMBERS);
+        let (call, request) = split(request);
+        let mut rules = Rules::new(&call, op::GROUP_GET_MEMBERS);
         rules.id("gid", request.gid);
         rules.count(request.count);
         rules.check()?;
 
         let operation = Operation::group_get_members(request.gid, request.count);
-        let reply::Members(members) = call.call(operation).await?;
+        let reply::Members(members) = self.upstream.call(&call, operation).await?;
         Ok(Response::new(ListGroupMembersResponse {
             members: members.into_iter().map(GroupMember::from).collect(),
         }))

@@ -1,31 +1,28 @@
 //! `MessageService`: messages to users and groups.
 
+use mesibo::{
+    Operation,
+    operation::{self, Message, op},
+};
 use tonic::{Request, Response, Status};
 
-use super::{Metrics, once::Once, open, validation::Rules};
-use crate::{
-    mesibo::operation::{self, Message, Operation, op},
-    proto::{
-        SendMessageRequest, SendMessageResponse, message_service_server::MessageService,
-        send_message_request::Recipient,
-    },
-    status::ErrorCodes,
+use super::{Upstream, allowed, once::Once, split, validation::Rules};
+use crate::proto::{
+    SendMessageRequest, SendMessageResponse, message_service_server::MessageService,
+    send_message_request::Recipient,
 };
 
 /// The implementation of `MessageService`.
 pub struct Messages {
-    codes: ErrorCodes,
     sent: Once<SendMessageResponse>,
 }
 
 impl Messages {
-    /// A service. What Mesibo's error codes mean is for `codes` to say; what it
-    /// answers again it counts among `metrics`.
+    /// The service, which calls Mesibo by `upstream`.
     #[must_use]
-    pub fn new(codes: ErrorCodes, metrics: Metrics) -> Self {
+    pub fn new(upstream: Upstream) -> Self {
         Self {
-            codes,
-            sent: Once::new(metrics),
+            sent: Once::new(upstream),
         }
     }
 }
@@ -36,8 +33,8 @@ impl MessageService for Messages {
         &self,
         request: Request<SendMessageRequest>,
     ) -> Result<Response<SendMessageResponse>, Status> {
-        let (call, request) = open(&self.codes, request);
-        let mut rules = Rules::new(op::MESSAGE);
+        let (call, request) = split(request);
+        let mut rules = Rules::new(&call, op::MESSAGE);
         rules.address("from_address", &request.from_address);
         let recipient = match &request.recipient {
             Some(Recipient::ToAddress(addresses)) => {
@@ -58,7 +55,10 @@ impl MessageService for Messages {
         rules.message(&request.message);
         let request_id = rules.request_id(request.request_id.as_deref());
         rules.check()?;
-        call.may_send_from(&request.from_address)?;
+        allowed(
+            &call,
+            call.gate.may_send_from(&call.caller, &request.from_address),
+        )?;
 
         let operation = Operation::message(&Message {
             from: &request.from_address,
@@ -68,7 +68,7 @@ impl MessageService for Messages {
             msg: &request.message,
         });
         self.sent
-            .call(request_id, call, operation, |sent| SendMessageResponse {
+            .call(request_id, &call, operation, |sent| SendMessageResponse {
                 message_id: sent.mid,
             })
             .await

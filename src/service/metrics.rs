@@ -8,14 +8,11 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{
-    access::{Admitted, rpc},
-    apps::Apps,
-};
+use crate::call::{Apps, Context, Policy};
 
-/// What the services count. Clones share it.
+/// The metrics of the services. Clones share the counters.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics {
+pub struct ServiceMetrics {
     replayed: Family<Replayed, Counter>,
 }
 
@@ -25,12 +22,12 @@ struct Replayed {
     grpc_method: &'static str,
 }
 
-impl Metrics {
-    /// Registers it, with all apps from the start.
+impl ServiceMetrics {
+    /// Registers the metrics. Every app is there from the start.
     pub fn register(&self, registry: &mut Registry, apps: &Apps) {
         for app in apps.iter() {
-            for rpc in rpc::WITH_REQUEST_ID {
-                let _ = self.of(&app.name, rpc);
+            for policy in Policy::of_contract().filter(|policy| policy.takes_request_id) {
+                let _ = self.replays_of(&app.name, policy);
             }
         }
         registry.register(
@@ -40,16 +37,15 @@ impl Metrics {
         );
     }
 
-    /// A call got the answer of another.
-    pub(super) fn replayed(&self, admitted: &Admitted) {
-        self.of(&admitted.app.name, admitted.rpc).inc();
+    /// Counts a call that got the answer of another.
+    pub(super) fn replayed(&self, call: &Context) {
+        self.replays_of(&call.app.name, call.policy).inc();
     }
 
-    fn of(&self, app: &Arc<str>, rpc: &'static str) -> Counter {
-        let (_, grpc_method) = rpc.split_once('/').unwrap_or_default();
+    fn replays_of(&self, app: &Arc<str>, policy: &'static Policy) -> Counter {
         self.replayed.get_or_create_owned(&Replayed {
             app: Arc::clone(app),
-            grpc_method,
+            grpc_method: policy.method(),
         })
     }
 }

@@ -10,16 +10,17 @@ use std::{
     time::Duration,
 };
 
+use mesibo::{Error, Operation, reply::FromReply};
 use moka::{policy::EvictionPolicy, sync::Cache};
 use ring::digest::{SHA256, digest};
 use tokio::{sync::watch, time::timeout_at};
 use tonic::{Response, Status, metadata::MetadataValue};
 use uuid::Uuid;
 
-use super::{Call, Metrics};
+use super::Upstream;
 use crate::{
-    mesibo::{Error, Failure, Operation, reply::FromReply},
-    status,
+    call::{Context, Ending, Outcome},
+    status::{self, Draft},
 };
 
 /// How long an answer is remembered.
@@ -32,23 +33,34 @@ const CAPACITY: u64 = 100_000;
 /// The header that marks an answer as one that was given before.
 const REPLAYED: &str = "request-replayed";
 
-/// The answers of one RPC, by the ids of its requests. An id belongs to its caller and
-/// its app: another's may be the same.
-pub(super) struct Once<T>(Arc<Memory<T>>);
+/// The once-only calls of one RPC.
+pub(super) struct Once<T> {
+    upstream: Upstream,
+    answers: Answers<T>,
+}
+
+/// The answers of one RPC, by the ids of its requests. Clones share them.
+#[derive(Clone)]
+struct Answers<T>(Arc<Memory<T>>);
 
 struct Memory<T> {
-    metrics: Metrics,
-    /// Calls in flight are never forgotten, however many there are.
+    /// Calls under way are never forgotten, however many there are.
     under_way: Mutex<HashMap<Key, UnderWay<T>>>,
-    done: Cache<Key, Done<T>>,
+    settled: Cache<Key, Settled<T>>,
 }
 
 struct UnderWay<T> {
-    request: Fingerprint,
+    fingerprint: Fingerprint,
     answer: watch::Receiver<Option<Answer<T>>>,
 }
 
-/// Whose id it is.
+#[derive(Clone)]
+struct Settled<T> {
+    fingerprint: Fingerprint,
+    answer: Answer<T>,
+}
+
+/// An id with its caller and its app: another's id may be the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     id: Uuid,
@@ -56,40 +68,130 @@ struct Key {
     app: Arc<str>,
 }
 
+/// A request with an id.
 #[derive(Clone)]
-struct Done<T> {
-    request: Fingerprint,
-    answer: Answer<T>,
+struct Identity {
+    op: &'static str,
+    key: Key,
+    fingerprint: Fingerprint,
 }
 
-type Answer<T> = Result<T, Status>;
+type Answer<T> = Result<T, Draft>;
 
-/// What tells requests apart. It is shorter than a message may be, and cannot be made
-/// up for another.
+/// The SHA-256 of a request. It is shorter than a message may be, and no other request
+/// with the same one can be made.
 type Fingerprint = [u8; 32];
 
-/// Whose turn it is.
-enum Turn<T: Clone + Send + Sync + 'static> {
+/// Whether a request is the first with its id.
+enum Claim<T: Clone + Send + Sync + 'static> {
     First(Ticket<T>),
-    Again(watch::Receiver<Option<Answer<T>>>),
+    Repeat(watch::Receiver<Option<Answer<T>>>),
 }
 
 /// The right, and the duty, to answer for an id.
 struct Ticket<T: Clone + Send + Sync + 'static> {
-    memory: Arc<Memory<T>>,
-    op: &'static str,
-    key: Key,
-    request: Fingerprint,
+    answers: Answers<T>,
+    identity: Identity,
     answer: watch::Sender<Option<Answer<T>>>,
     is_settled: bool,
 }
 
 impl<T: Clone + Send + Sync + 'static> Once<T> {
-    pub(super) fn new(metrics: Metrics) -> Self {
+    pub(super) fn new(upstream: Upstream) -> Self {
+        Self {
+            upstream,
+            answers: Answers::new(),
+        }
+    }
+
+    /// Carries out an operation, unless a request with this id did so before.
+    pub(super) async fn call<R: FromReply>(
+        &self,
+        id: Option<Uuid>,
+        call: &Context,
+        operation: Operation<R>,
+        respond: fn(&R) -> T,
+    ) -> Result<Response<T>, Status> {
+        let Some(id) = id else {
+            let reply = self.upstream.call(call, operation).await?;
+            return Ok(Response::new(respond(&reply)));
+        };
+        let into_status = |draft: Draft| draft.into_status(call.record.id());
+        let identity = Identity::new(id, call, &operation);
+        loop {
+            let claim = self.answers.claim(&identity).map_err(into_status)?;
+            let mut answer = match claim {
+                Claim::First(ticket) => {
+                    let reply = self.first(ticket, call, operation, respond).await;
+                    return reply.map(Response::new).map_err(into_status);
+                }
+                Claim::Repeat(answer) => answer,
+            };
+            match timeout_at(call.deadline(), answer.wait_for(Option::is_some)).await {
+                Ok(Ok(answer)) => {
+                    let answer = answer.clone().expect("the answer was waited for");
+                    self.upstream.metrics().replayed(call);
+                    call.record.upstream("replayed");
+                    return replay(answer.map_err(into_status));
+                }
+                // The first was given up before it was sent: this one may claim the id.
+                Ok(Err(_)) => {}
+                Err(_) => {
+                    let error = Error::out_of_time(&operation, 0, true);
+                    return Err(into_status(self.upstream.draft(&error)));
+                }
+            }
+        }
+    }
+
+    /// Carries out the operation of a request that is the first with its id.
+    async fn first<R: FromReply>(
+        &self,
+        ticket: Ticket<T>,
+        call: &Context,
+        operation: Operation<R>,
+        respond: fn(&R) -> T,
+    ) -> Answer<T> {
+        let answer = ticket.answer.subscribe();
+        let upstream = self.upstream.clone();
+        let settle = move |result: &Result<R, Error>, ending: &Ending| {
+            let answer = match result {
+                Ok(reply) => Ok(respond(reply)),
+                Err(error) => Err(upstream.draft(error)),
+            };
+            ticket.settle(answer, ending);
+        };
+        match self.upstream.write(call, operation, settle).await {
+            Ok(reply) => Ok(respond(&reply)),
+            Err(error) => match &*answer.borrow() {
+                Some(Err(draft)) => Err(draft.clone()),
+                // The operation runs on beyond the deadline, or was never sent.
+                _ => Err(self.upstream.draft(&error)),
+            },
+        }
+    }
+}
+
+impl Identity {
+    fn new<R: FromReply>(id: Uuid, call: &Context, operation: &Operation<R>) -> Self {
+        let digest = digest(&SHA256, operation.parameters().as_bytes());
+        Self {
+            op: operation.name(),
+            key: Key {
+                id,
+                caller: Arc::clone(&call.caller),
+                app: Arc::clone(&call.app.name),
+            },
+            fingerprint: digest.as_ref().try_into().expect("SHA-256 has 32 bytes"),
+        }
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Answers<T> {
+    fn new() -> Self {
         Self(Arc::new(Memory {
-            metrics,
             under_way: Mutex::default(),
-            done: Cache::builder()
+            settled: Cache::builder()
                 .max_capacity(CAPACITY)
                 .eviction_policy(EvictionPolicy::lru())
                 .time_to_live(LIFETIME)
@@ -97,146 +199,93 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
         }))
     }
 
-    /// Calls Mesibo, unless a request with this id did so before.
-    pub(super) async fn call<R: FromReply>(
-        &self,
-        id: Option<Uuid>,
-        call: Call,
-        operation: Operation<R>,
-        respond: fn(&R) -> T,
-    ) -> Result<Response<T>, Status> {
-        let Some(id) = id else {
-            let reply = call.call(operation).await?;
-            return Ok(Response::new(respond(&reply)));
-        };
-        let key = Key {
-            id,
-            caller: Arc::clone(&call.admitted.caller.name),
-            app: Arc::clone(&call.admitted.app.name),
-        };
-        loop {
-            let mut answer = match self.turn(&key, &operation)? {
-                Turn::First(ticket) => {
-                    let codes = call.codes.clone();
-                    let learn = move |result: &Result<R, Error>| match result {
-                        Ok(reply) => ticket.remember(Ok(respond(reply))),
-                        Err(error) => {
-                            let status = status::from_error(error, &codes);
-                            match error.failure() {
-                                _ if error.outcome_unknown() => ticket.remember(Err(status)),
-                                Failure::OutOfTime { .. } => ticket.hand_over(),
-                                _ => ticket.forget(Err(status)),
-                            }
-                        }
-                    };
-                    let reply = call.write(operation, learn).await?;
-                    return Ok(Response::new(respond(&reply)));
-                }
-                Turn::Again(answer) => answer,
-            };
-            match timeout_at(call.deadline, answer.wait_for(Option::is_some)).await {
-                Ok(Ok(answer)) => {
-                    self.0.metrics.replayed(&call.admitted);
-                    call.record.upstream("replayed");
-                    return replay(answer.clone().expect("it was waited for"));
-                }
-                // The first was given up before it was sent, so it is this one's turn.
-                Ok(Err(_)) => {}
-                Err(_) => {
-                    let error = Error::out_of_time(&operation, 0, true);
-                    return Err(status::from_error(&error, &call.codes));
-                }
-            }
-        }
-    }
-
-    fn turn<R: FromReply>(&self, key: &Key, operation: &Operation<R>) -> Result<Turn<T>, Status> {
-        let request = fingerprint(operation);
-        let mut under_way = self.0.under_way();
+    /// Claims the id of a request.
+    fn claim(&self, identity: &Identity) -> Result<Claim<T>, Draft> {
+        let Identity {
+            op,
+            key,
+            fingerprint,
+        } = identity;
+        let mut under_way = self.under_way();
         let (first, answer) = if let Some(running) = under_way.get(key) {
-            (running.request, running.answer.clone())
-        } else if let Some(done) = self.0.done.get(key) {
-            (done.request, watch::channel(Some(done.answer)).1)
+            (running.fingerprint, running.answer.clone())
+        } else if let Some(settled) = self.0.settled.get(key) {
+            (settled.fingerprint, watch::channel(Some(settled.answer)).1)
         } else {
             let (sender, answer) = watch::channel(None);
-            under_way.insert(key.clone(), UnderWay { request, answer });
-            return Ok(Turn::First(Ticket {
-                memory: Arc::clone(&self.0),
-                op: operation.name(),
-                key: key.clone(),
-                request,
+            let running = UnderWay {
+                fingerprint: *fingerprint,
+                answer,
+            };
+            under_way.insert(key.clone(), running);
+            return Ok(Claim::First(Ticket {
+                answers: self.clone(),
+                identity: identity.clone(),
                 answer: sender,
                 is_settled: false,
             }));
         };
-        if first == request {
-            Ok(Turn::Again(answer))
+        if first == *fingerprint {
+            Ok(Claim::Repeat(answer))
         } else {
-            Err(status::request_id_reused(operation.name()))
+            Err(status::request_id_reused(op))
         }
     }
-}
 
-impl<T> Memory<T> {
     fn under_way(&self) -> MutexGuard<'_, HashMap<Key, UnderWay<T>>> {
-        self.under_way
+        self.0
+            .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T: Clone + Send + Sync + 'static> Ticket<T> {
-    /// The answer holds for every repeat.
-    fn remember(mut self, answer: Answer<T>) {
-        self.keep(answer);
-    }
-
-    /// The answer holds for those who wait for it now.
-    fn forget(mut self, answer: Answer<T>) {
-        self.settle();
-        self.answer.send_replace(Some(answer));
+    /// Settles the id by the end of the operation.
+    fn settle(mut self, answer: Answer<T>, ending: &Ending) {
+        match ending.outcome {
+            // The answer holds for every repeat.
+            Outcome::Done | Outcome::Unknown => self.keep(answer),
+            // Repeats that wait have deadlines of their own, and try for themselves.
+            Outcome::NotDone if ending.is_out_of_time => self.release(),
+            // The answer holds for the repeats that wait now.
+            Outcome::NotDone => {
+                self.release();
+                self.answer.send_replace(Some(answer));
+            }
+        }
     }
 
     fn keep(&mut self, answer: Answer<T>) {
-        // Before it is no longer under way, so that it always is one of the two.
-        self.memory.done.insert(
-            self.key.clone(),
-            Done {
-                request: self.request,
+        // Before the id is no longer under way, so that it always is one of the two.
+        self.answers.0.settled.insert(
+            self.identity.key.clone(),
+            Settled {
+                fingerprint: self.identity.fingerprint,
                 answer: answer.clone(),
             },
         );
-        self.settle();
+        self.release();
         self.answer.send_replace(Some(answer));
     }
 
-    /// There is no answer, and those who wait for it try for themselves.
-    fn hand_over(mut self) {
-        self.settle();
-    }
-
-    fn settle(&mut self) {
+    fn release(&mut self) {
         self.is_settled = true;
-        self.memory.under_way().remove(&self.key);
+        self.answers.under_way().remove(&self.identity.key);
     }
 }
 
 impl<T: Clone + Send + Sync + 'static> Drop for Ticket<T> {
     fn drop(&mut self) {
-        // Only a defect leaves a ticket unanswered, and nobody knows what was sent by
-        // then: this holds for every repeat.
+        // A defect, and nobody knows what was sent by then: this holds for every repeat.
         if !self.is_settled {
-            self.keep(Err(status::defect(self.op)));
+            self.keep(Err(status::unknown_by_defect(self.identity.op)));
         }
     }
 }
 
-fn fingerprint<R: FromReply>(operation: &Operation<R>) -> Fingerprint {
-    let digest = digest(&SHA256, operation.parameters().as_bytes());
-    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
-}
-
-fn replay<T>(answer: Answer<T>) -> Result<Response<T>, Status> {
+/// Marks an answer as one that was given before.
+fn replay<T>(answer: Result<T, Status>) -> Result<Response<T>, Status> {
     let mark = MetadataValue::from_static("true");
     match answer {
         Ok(answer) => {
@@ -253,105 +302,121 @@ fn replay<T>(answer: Answer<T>) -> Result<Response<T>, Status> {
 
 #[cfg(test)]
 mod tests {
-    use tonic::Code;
-
     use super::*;
-    use crate::mesibo::operation::GroupOptions;
 
-    fn operation(name: &str) -> Operation<crate::mesibo::reply::Group> {
-        let options = GroupOptions {
-            name: Some(name),
-            ..GroupOptions::default()
+    /// What a repeat of a request was answered by.
+    fn repeat(answers: &Answers<u64>, id: u128) -> Option<Result<u64, String>> {
+        let answer = match answers.claim(&identity(id)) {
+            Ok(Claim::Repeat(answer)) => answer.borrow().clone()?,
+            _ => return None,
         };
-        Operation::group_add(&options, &[])
+        Some(answer.map_err(|draft| format!("{draft:?}")))
     }
 
-    fn key(id: u128) -> Key {
-        Key {
-            id: Uuid::from_u128(id),
-            caller: "orders".into(),
-            app: "shop".into(),
+    fn identity(id: u128) -> Identity {
+        Identity {
+            op: "groupadd",
+            key: Key {
+                id: Uuid::from_u128(id),
+                caller: "orders".into(),
+                app: "shop".into(),
+            },
+            fingerprint: [0; 32],
         }
     }
 
-    fn first(once: &Once<u64>, id: u128) -> Ticket<u64> {
-        match once.turn(&key(id), &operation("team")) {
-            Ok(Turn::First(ticket)) => ticket,
-            _ => panic!("{id} was there before"),
+    fn other_request(id: u128) -> Identity {
+        Identity {
+            fingerprint: [1; 32],
+            ..identity(id)
         }
     }
 
-    fn again(once: &Once<u64>, id: u128) -> Option<Answer<u64>> {
-        match once.turn(&key(id), &operation("team")) {
-            Ok(Turn::Again(answer)) => answer.borrow().clone(),
-            _ => None,
+    fn ending(outcome: Outcome) -> Ending {
+        Ending {
+            outcome,
+            ..Ending::abandoned()
+        }
+    }
+
+    fn first(answers: &Answers<u64>, id: u128) -> Ticket<u64> {
+        match answers.claim(&identity(id)) {
+            Ok(Claim::First(ticket)) => ticket,
+            _ => panic!("{id} was claimed before"),
         }
     }
 
     #[test]
     fn an_id_is_remembered_with_its_answer_or_free_again() {
-        let once = Once::new(Metrics::default());
-        first(&once, 1).remember(Ok(7));
-        assert_eq!(again(&once, 1).unwrap().unwrap(), 7);
-        let unknown = Status::unknown("who knows");
-        first(&once, 2).remember(Err(unknown));
-        assert_eq!(again(&once, 2).unwrap().unwrap_err().code(), Code::Unknown);
-        first(&once, 3).forget(Err(Status::unavailable("not sent")));
-        first(&once, 3).remember(Ok(8));
-        assert_eq!(again(&once, 3).unwrap().unwrap(), 8);
+        let answers = Answers::new();
+        first(&answers, 1).settle(Ok(7), &ending(Outcome::Done));
+        assert_eq!(repeat(&answers, 1).unwrap(), Ok(7));
+        let unknown = status::unknown_by_defect("groupadd");
+        first(&answers, 2).settle(Err(unknown), &ending(Outcome::Unknown));
+        let answer = repeat(&answers, 2).unwrap().unwrap_err();
+        assert!(answer.contains("unknown"), "{answer}");
+        let refused = status::request_id_reused("groupadd");
+        first(&answers, 3).settle(Err(refused), &ending(Outcome::NotDone));
+        first(&answers, 3).settle(Ok(8), &ending(Outcome::Done));
+        assert_eq!(repeat(&answers, 3).unwrap(), Ok(8));
     }
 
     #[test]
     fn another_request_with_the_same_id_is_refused_whether_the_first_is_done_or_not() {
-        let once = Once::new(Metrics::default());
-        let ticket = first(&once, 1);
-        let other = || once.turn(&key(1), &operation("crew")).err().unwrap();
-        assert_eq!(other().code(), Code::InvalidArgument);
-        ticket.remember(Ok(7));
-        assert_eq!(other().code(), Code::InvalidArgument);
+        let answers = Answers::new();
+        let ticket = first(&answers, 1);
+        let is_refused = || answers.claim(&other_request(1)).is_err();
+        assert!(is_refused());
+        ticket.settle(Ok(7), &ending(Outcome::Done));
+        assert!(is_refused());
     }
 
     #[test]
     fn a_defect_leaves_the_id_taken() {
-        let once = Once::new(Metrics::default());
-        drop(first(&once, 1));
-        assert_eq!(again(&once, 1).unwrap().unwrap_err().code(), Code::Internal);
-        assert!(once.0.under_way().is_empty());
+        let answers = Answers::new();
+        drop(first(&answers, 1));
+        let answer = repeat(&answers, 1).unwrap().unwrap_err();
+        assert!(answer.contains("Internal"), "{answer}");
+        assert!(answers.under_way().is_empty());
     }
 
     #[test]
     fn an_id_belongs_to_its_caller_and_its_app() {
-        let once = Once::new(Metrics::default());
-        let mine = first(&once, 1);
-        for other in [
+        let answers = Answers::new();
+        let mine = first(&answers, 1);
+        let key = identity(1).key;
+        for key in [
             Key {
                 caller: "billing".into(),
-                ..key(1)
+                ..key.clone()
             },
             Key {
                 app: "support".into(),
-                ..key(1)
+                ..key
             },
         ] {
-            let turn = once.turn(&other, &operation("crew"));
-            assert!(matches!(turn, Ok(Turn::First(_))));
+            let other = Identity {
+                key,
+                ..other_request(1)
+            };
+            assert!(matches!(answers.claim(&other), Ok(Claim::First(_))));
         }
-        mine.remember(Ok(7));
+        mine.settle(Ok(7), &ending(Outcome::Done));
     }
 
     #[test]
     fn memory_is_bounded_and_calls_under_way_are_never_forgotten() {
-        let once = Once::new(Metrics::default());
-        let under_way = first(&once, 0);
+        let answers = Answers::new();
+        let under_way = first(&answers, 0);
         for id in 1..=150_000 {
-            first(&once, id).remember(Ok(7));
+            first(&answers, id).settle(Ok(7), &ending(Outcome::Done));
         }
-        once.0.done.run_pending_tasks();
-        assert!(once.0.done.entry_count() <= CAPACITY);
-        assert_eq!(once.0.under_way().len(), 1);
-        assert!(again(&once, 150_000).is_some());
-        let asked_again = once.turn(&key(0), &operation("team"));
-        assert!(matches!(asked_again, Ok(Turn::Again(_))));
-        under_way.remember(Ok(8));
+        answers.0.settled.run_pending_tasks();
+        assert!(answers.0.settled.entry_count() <= CAPACITY);
+        assert_eq!(answers.under_way().len(), 1);
+        assert!(repeat(&answers, 150_000).is_some());
+        let repeated = answers.claim(&identity(0));
+        assert!(matches!(repeated, Ok(Claim::Repeat(_))));
+        under_way.settle(Ok(8), &ending(Outcome::Done));
     }
 }

@@ -1,22 +1,20 @@
 //! `UserService`: users and their access tokens.
 
+use mesibo::{
+    Operation,
+    operation::{UserAdd, op},
+    reply,
+};
 use prost_types::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::{Request, Response, Status};
 
-use super::{open, validation::Rules};
-use crate::{
-    mesibo::{
-        operation::{Operation, UserAdd, op},
-        reply,
-    },
-    proto::{
-        CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse,
-        DeleteUserTokenRequest, DeleteUserTokenResponse, EditUserRequest, EditUserResponse,
-        ListUsersRequest, ListUsersResponse, RegenerateUserTokenRequest,
-        RegenerateUserTokenResponse, User, user_service_server::UserService,
-    },
-    status::ErrorCodes,
+use super::{Upstream, allowed, split, validation::Rules};
+use crate::proto::{
+    CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse,
+    DeleteUserTokenRequest, DeleteUserTokenResponse, EditUserRequest, EditUserResponse,
+    ListUsersRequest, ListUsersResponse, RegenerateUserTokenRequest, RegenerateUserTokenResponse,
+    User, user_service_server::UserService,
 };
 
 /// What is sent to delete a user's token.
@@ -31,16 +29,16 @@ pub enum TokenDeletion {
 
 /// The implementation of `UserService`.
 pub struct Users {
-    codes: ErrorCodes,
+    upstream: Upstream,
     token_deletion: TokenDeletion,
 }
 
 impl Users {
-    /// A service. What Mesibo's error codes mean is for `codes` to say.
+    /// The service, which calls Mesibo by `upstream`.
     #[must_use]
-    pub fn new(codes: ErrorCodes, token_deletion: TokenDeletion) -> Self {
+    pub fn new(upstream: Upstream, token_deletion: TokenDeletion) -> Self {
         Self {
-            codes,
+            upstream,
             token_deletion,
         }
     }
@@ -52,13 +50,16 @@ impl UserService for Users {
         &self,
         request: Request<CreateUserRequest>,
     ) -> Result<Response<CreateUserResponse>, Status> {
-        let (call, request) = open(&self.codes, request);
-        let mut rules = Rules::new(op::USER_ADD);
+        let (call, request) = split(request);
+        let mut rules = Rules::new(&call, op::USER_ADD);
         rules.address("address", &request.address);
         rules.app_id("app_id", &request.app_id);
         let expiry_minutes = rules.minutes("token_expiry", request.token_expiry);
         rules.check()?;
-        call.may_grant(Some(&request.app_id))?;
+        allowed(
+            &call,
+            call.gate.may_grant(&call.caller, Some(&request.app_id)),
+        )?;
 
         let operation = Operation::user_add(&UserAdd {
             addr: &request.address,
@@ -68,7 +69,7 @@ impl UserService for Users {
             groups: request.max_groups,
             name: request.name.as_deref(),
         });
-        let user = call.call(operation).await?;
+        let user = self.upstream.call(&call, operation).await?;
         Ok(Response::new(CreateUserResponse {
             uid: user.uid,
             access_token: expose(&user.token),
@@ -79,8 +80,8 @@ impl UserService for Users {
         &self,
         request: Request<EditUserRequest>,
     ) -> Result<Response<EditUserResponse>, Status> {
-        let (call, request) = open(&self.codes, request);
-        let mut rules = Rules::new(op::USER_SET);
+        let (call, request) = split(request);
+        let mut rules = Rules::new(&call, op::USER_SET);
         rules.id("uid", request.uid);
         rules.at_least_one(&[
             ("flags", request.flags.is_some()),
@@ -89,7 +90,7 @@ impl UserService for Users {
         rules.check()?;
 
         let operation = Operation::user_set(request.uid, request.flags, request.active);
-        call.call(operation).await?;
+        self.upstream.call(&call, operation).await?;
         Ok(Response::new(EditUserResponse {}))
     }
 
@@ -97,13 +98,13 @@ impl UserService for Users {
         &self,
         request: Request<DeleteUserRequest>,
     ) -> Result<Response<DeleteUserResponse>, Status> {
-        let (call, request) = open(&self.codes, request);
-        let mut rules = Rules::new(op::USER_DEL);
+        let (call, request) = split(request);
+        let mut rules = Rules::new(&call, op::USER_DEL);
         rules.id("uid", request.uid);
         rules.check()?;
 
         let operation = Operation::user_del(request.uid);
-        call.call(operation).await?;
+        self.upstream.call(&call, operation).await?;
         Ok(Response::new(DeleteUserResponse {}))
     }
 
@@ -111,11 +112,14 @@ impl UserService for Users {
         &self,
         request: Request<DeleteUserTokenRequest>,
     ) -> Result<Response<DeleteUserTokenResponse>, Status> {
-        let (call, request) = open(&self.codes, request);
-        let mut rules = Rules::new(match self.token_deletion {
-            TokenDeletion::UserToken => op::USER_TOKEN,
-            TokenDeletion::UserDel => op::USER_DEL,
-        });
+        let (call, request) = split(request);
+        let mut rules = Rules::new(
+            &call,
+            match self.token_deletion {
+                TokenDeletion::UserToken => op::USER_TOKEN,
+                TokenDeletion::UserDel => op::USER_DEL,
+            },
+        );
         rules.id("uid", request.uid);
         if let Some(app_id) = &request.app_id {
             rules.app_id("app_id", app_id);
@@ -125,16 +129,16 @@ impl UserService for Users {
         let app_id = request.app_id.as_deref();
         let operation = match self.token_deletion {
             TokenDeletion::UserToken => {
-                call.may_grant(app_id)?;
+                allowed(&call, call.gate.may_grant(&call.caller, app_id))?;
                 Operation::user_token_delete(request.uid, app_id)
             }
             TokenDeletion::UserDel => {
                 // It takes the tokens of every app along.
-                call.may_grant(None)?;
+                allowed(&call, call.gate.may_grant(&call.caller, None))?;
                 Operation::user_del(request.uid)
             }
         };
-        call.call(operation).await?;
+        self.upstream.call(&call, operation).await?;
         Ok(Response::new(DeleteUserTokenResponse {}))
     }
 
@@ -142,15 +146,18 @@ impl UserService for Users {
         &self,
         request: Request<RegenerateUserTokenRequest>,
     ) -> Result<Response<RegenerateUserTokenResponse>, Status> {
-        let (call, request) = open(&self.codes, request);
-        let mut rules = Rules::new(op::USER_TOKEN);
+        let (call, request) = split(request);
+        let mut rules = Rules::new(&call, op::USER_TOKEN);
         rules.id("uid", request.uid);
         rules.app_id("app_id", &request.app_id);
         rules.check()?;
-        call.may_grant(Some(&request.app_id))?;
+        allowed(
+            &call,
+            call.gate.may_grant(&call.caller, Some(&request.app_id)),
+        )?;
 
         let operation = Operation::user_token(request.uid, &request.app_id);
-        let user = call.call(operation).await?;
+        let user = self.upstream.call(&call, operation).await?;
         Ok(Response::new(RegenerateUserTokenResponse {
             uid: user.uid,
             access_token: expose(&user.token),
@@ -161,8 +168,8 @@ impl UserService for Users {
         &self,
         request: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
-        let (call, request) = open(&self.codes, request);
-        let mut rules = Rules::new(op::USERS_GET);
+        let (call, request) = split(request);
+        let mut rules = Rules::new(&call, op::USERS_GET);
         if let Some(pattern) = &request.address_pattern {
             rules.address("address_pattern", pattern);
         }
@@ -170,7 +177,7 @@ impl UserService for Users {
         rules.check()?;
 
         let operation = Operation::users_get(request.address_pattern.as_deref(), request.count);
-        let reply::Users(users) = call.call(operation).await?;
+        let reply::Users(users) = self.upstream.call(&call, operation).await?;
         Ok(Response::new(ListUsersResponse {
             users: users.into_iter().map(User::from).collect(),
         }))

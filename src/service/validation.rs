@@ -8,7 +8,7 @@ use tonic::Status;
 use tonic_types::FieldViolation;
 use uuid::{Uuid, fmt::Hyphenated};
 
-use crate::status;
+use crate::{call::Context, status};
 
 /// Longest address, application id and address pattern, in bytes.
 const MAX_ADDRESS_BYTES: usize = 1_024;
@@ -16,22 +16,24 @@ const MAX_ADDRESS_BYTES: usize = 1_024;
 /// Longest message, in bytes.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
-/// Most rows that Mesibo gives of a list.
+/// Longest list that Mesibo gives, in rows.
 const MAX_COUNT: u32 = 20;
 
 /// Longest `google.protobuf.Duration`, about 10,000 years.
 const MAX_SECONDS: u64 = 315_576_000_000;
 
 /// The rules that a request was found to break.
-pub(super) struct Rules {
+pub(super) struct Rules<'a> {
+    call: &'a Context,
     op: &'static str,
     violations: Vec<FieldViolation>,
 }
 
-impl Rules {
-    /// No rule is broken yet.
-    pub(super) fn new(op: &'static str) -> Self {
+impl<'a> Rules<'a> {
+    /// Begins to check the request of a call, which becomes the operation `op`.
+    pub(super) fn new(call: &'a Context, op: &'static str) -> Self {
         Self {
+            call,
             op,
             violations: Vec::new(),
         }
@@ -42,7 +44,8 @@ impl Rules {
         if self.violations.is_empty() {
             Ok(())
         } else {
-            Err(status::invalid_request(self.op, self.violations))
+            let draft = status::invalid_request(self.op, self.violations);
+            Err(draft.into_status(self.call.record.id()))
         }
     }
 

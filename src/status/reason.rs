@@ -1,5 +1,7 @@
 //! The reasons that statuses give.
 
+use crate::call::Denial;
+
 /// `ErrorInfo.reason` of what the facade itself refused or could not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -56,8 +58,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Those of calls that are not allowed.
-    pub const DENIALS: [Self; 8] = [
+    /// The reasons of calls that may not be made.
+    pub const DENIALS: &[Self] = &[
         Self::NoCredentials,
         Self::InvalidKey,
         Self::UnknownCertificate,
@@ -67,6 +69,21 @@ impl Reason {
         Self::AppIdNotAllowed,
         Self::RateLimited,
     ];
+
+    /// The reason of a call that may not be made.
+    #[must_use]
+    pub fn of(denial: &Denial) -> Self {
+        match denial {
+            Denial::NoCredentials => Self::NoCredentials,
+            Denial::WrongKey => Self::InvalidKey,
+            Denial::UnknownCertificate => Self::UnknownCertificate,
+            Denial::Rpc { .. } => Self::RpcNotAllowed,
+            Denial::App { .. } => Self::AppNotAllowed,
+            Denial::FromAddress { .. } => Self::SenderNotAllowed,
+            Denial::AppId { .. } => Self::AppIdNotAllowed,
+            Denial::Rate { .. } => Self::RateLimited,
+        }
+    }
 
     /// The reason as callers read it.
     #[must_use]

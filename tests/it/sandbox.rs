@@ -1,15 +1,13 @@
 //! The sandbox through the facade: the emulator on a real port, and what it does
 //! told by the contract's own statuses.
 
-use mesibo_grpc::{
-    proto::{
-        CreateGroupRequest, CreateUserRequest, CreateUserResponse, DeleteUserRequest,
-        EditGroupMembersRequest, EditGroupRequest, EditUserRequest, ListGroupMembersRequest,
-        ListUsersRequest, SendMessageRequest, edit_group_members_request::Action,
-        send_message_request::Recipient,
-    },
-    sandbox::Sandbox,
+use mesibo_grpc::proto::{
+    CreateGroupRequest, CreateUserRequest, CreateUserResponse, DeleteUserRequest,
+    EditGroupMembersRequest, EditGroupRequest, EditUserRequest, ListGroupMembersRequest,
+    ListUsersRequest, SendMessageRequest, edit_group_members_request::Action,
+    send_message_request::Recipient,
 };
+use mesibo_sandbox::Sandbox;
 use prost_types::Duration;
 use serde_json::Value;
 use tonic::{Code, Status};

@@ -11,7 +11,7 @@ use mesibo_grpc::{
         RegenerateUserTokenResponse, SendMessageRequest,
         user_service_server::{UserService, UserServiceServer},
     },
-    server::{Metrics, Server, Services},
+    server::{Server, ServerMetrics, Services},
 };
 use tokio::net::TcpStream;
 use tonic::{Code, Request, Response, Status};
@@ -175,5 +175,9 @@ async fn an_address_that_is_taken_is_an_error() {
     let facade = Facade::new("http://127.0.0.1:1/");
     let mut config = config("http://127.0.0.1:1/", &[]).server;
     config.listen = facade.addr();
-    assert!(Server::bind(config, &Metrics::default()).await.is_err());
+    assert!(
+        Server::bind(config, &ServerMetrics::default())
+            .await
+            .is_err()
+    );
 }

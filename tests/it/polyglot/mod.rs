@@ -16,7 +16,7 @@ use mesibo_grpc::{
     access::key::KeyHash,
     proto::user_service_server::UserServiceServer,
     server::{RequestBody, Services},
-    service::user::Users,
+    service::{ServiceMetrics, Upstream, user::Users},
 };
 use serde_json::{Value, json};
 use tonic::server::NamedService;
@@ -130,7 +130,10 @@ fn listening_in(backend: &Backend, headers: Arc<Mutex<Vec<HeaderMap>>>) -> Facad
     ));
     let settings = [("config", file.path().to_str().unwrap())];
     let config = facade::config(&backend.url(), &settings);
-    let users = Users::new(config.error_codes.clone(), config.token_deletion);
+    let users = Users::new(
+        Upstream::new(config.error_codes.clone(), ServiceMetrics::default()),
+        config.token_deletion,
+    );
     let service = UserServiceServer::new(users);
     Facade::serving(
         Services::default().with(ListeningIn { service, headers }),

@@ -13,17 +13,16 @@ use hyper_util::{
     client::legacy::{Client as HttpClient, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use mesibo::Client;
 use mesibo_grpc::{
-    access::{self, Access},
-    apps::{App, Apps},
+    access::{Access, CallerMetrics},
+    call::{App, Apps},
     config::Config,
-    mesibo::{Client, Metrics},
-    metrics::seconds,
     proto::{
         group_service_client::GroupServiceClient, message_service_client::MessageServiceClient,
         user_service_client::UserServiceClient,
     },
-    server::{Server, Services},
+    server::{Server, ServerMetrics, Services},
 };
 use tonic::{
     Request, Status,
@@ -62,27 +61,28 @@ impl Facade {
             "http"
         };
         Self::start(scheme, async move |tell, stopped| {
-            let facade = mesibo_grpc::facade::Facade::bind(config).await.unwrap();
+            let facade = mesibo_grpc::Facade::bind(config).await.unwrap();
             tell.send(facade.local_addr()).unwrap();
-            facade.serve(stopped).await;
+            facade.serve(stopped).await.unwrap();
         })
     }
 
     /// The server of a facade with these settings, around other services.
     pub fn serving(services: Services, config: Config) -> Self {
         Self::start("http", async move |tell, stopped| {
-            let metrics = mesibo_grpc::server::Metrics::default();
+            let metrics = ServerMetrics::default();
             let server = Server::bind(config.server, &metrics).await.unwrap();
             tell.send(server.local_addr()).unwrap();
             let apps = config.apps.into_iter().map(|app| App {
                 name: app.upstream.app.clone(),
-                client: Client::new(app.upstream, &Metrics::new(seconds)).unwrap(),
+                client: Client::new(app.upstream, ()).unwrap(),
                 rate: None,
             });
             let apps = Apps::new(apps.collect(), &config.default_app).unwrap();
             let (apps, open) = (Arc::new(apps), config.open_reflection);
-            let access = Access::new(config.callers, apps, open, &access::Metrics::default());
-            server.serve(services, access, stopped).await;
+            let access = Access::new(config.callers, apps, open, &CallerMetrics::default());
+            let serving = server.serve(services, access, stopped, async {});
+            serving.await.unwrap();
         })
     }
 

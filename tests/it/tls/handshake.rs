@@ -2,7 +2,8 @@
 
 use std::{error::Error, process::Output};
 
-use mesibo_grpc::{access::key::KeyHash, mesibo::error::chain};
+use mesibo::chain;
+use mesibo_grpc::access::key::KeyHash;
 use rustls::version::{TLS12, TLS13};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

@@ -1,0 +1,6 @@
+//! Connections to Mesibo, and what is exchanged on them.
+
+pub(crate) mod connector;
+pub(crate) mod exchange;
+pub(crate) mod pool;
+mod stream;

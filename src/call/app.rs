@@ -1,0 +1,61 @@
+//! The Mesibo applications that the facade stands in front of, each with a token, a
+//! client, and limits of its own.
+
+use std::{collections::HashMap, sync::Arc};
+
+use http::HeaderMap;
+use mesibo::Client;
+
+use super::rate::Rate;
+
+/// The metadata that names the app that a call is for.
+pub const APP_HEADER: &str = "mesibo-app";
+
+/// A Mesibo application.
+pub struct App {
+    /// The name, by which callers ask for it.
+    pub name: Arc<str>,
+    /// The client of Mesibo's API, with the app's token.
+    pub client: Client,
+    /// How many calls a second the app takes, of all callers together. `None` is no limit.
+    pub rate: Option<Rate>,
+}
+
+/// The apps that calls may name.
+pub struct Apps {
+    default: Arc<App>,
+    by_name: HashMap<Arc<str>, Arc<App>>,
+}
+
+impl Apps {
+    /// These apps. Calls that name none are for the app named `default`. `None` if that
+    /// is not among them.
+    #[must_use]
+    pub fn new(apps: Vec<App>, default: &str) -> Option<Self> {
+        let by_name: HashMap<_, _> = apps
+            .into_iter()
+            .map(|app| (Arc::clone(&app.name), Arc::new(app)))
+            .collect();
+        Some(Self {
+            default: Arc::clone(by_name.get(default)?),
+            by_name,
+        })
+    }
+
+    /// The apps, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<App>> {
+        self.by_name.values()
+    }
+
+    /// The app that a call with these headers is for. `None` if it names an unknown app,
+    /// or more than one.
+    #[must_use]
+    pub fn of(&self, headers: &HeaderMap) -> Option<&Arc<App>> {
+        let mut names = headers.get_all(APP_HEADER).iter();
+        let Some(name) = names.next() else {
+            return Some(&self.default);
+        };
+        let name = name.to_str().ok().filter(|_| names.next().is_none())?;
+        self.by_name.get(name)
+    }
+}

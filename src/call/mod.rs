@@ -1,0 +1,31 @@
+//! What one call carries, from the server that takes it to the service that answers it.
+//!
+//! - [`policy`]: what is known of each RPC from the contract
+//! - [`context`]: who calls, for which app, and by when it must be answered
+//! - [`peer`]: the other end of the connection
+//! - [`app`]: the applications of Mesibo
+//! - [`rate`]: calls a second
+//! - [`denial`]: why a call may not be made
+//! - [`ending`]: what became of an operation
+//! - [`record`]: what the log and the metrics say at the end of the call
+//! - [`request_id`]: the id of the call
+
+pub mod app;
+pub mod context;
+pub mod denial;
+pub mod ending;
+pub mod peer;
+pub mod policy;
+pub mod rate;
+pub mod record;
+pub mod request_id;
+
+pub use app::{App, Apps};
+pub use context::Context;
+pub use denial::Denial;
+pub use ending::{Ending, Outcome};
+pub use peer::{Peer, Stop, Stopping};
+pub use policy::Policy;
+pub use rate::Rate;
+pub use record::Record;
+pub use request_id::RequestId;

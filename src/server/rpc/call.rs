@@ -1,0 +1,168 @@
+//! The record of a call from its headers to its end: counted, timed, traced and logged
+//! once, whatever ends it.
+//!
+//! A call may end by trailers, by headers alone, by a reset of its stream, or by the loss
+//! of its connection. The last two drop its response.
+
+use http::{HeaderMap, Request, Uri};
+use hyper::body::Incoming;
+use opentelemetry::{Context, trace};
+use tonic::{Code, Status};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use crate::{
+    call::{Policy, Record, RequestId, policy::Audience},
+    server::metrics::{ServerMetrics, Started, name},
+    status,
+    telemetry::trace::is_traced,
+};
+
+/// A call that is not over. Dropped before its end, it was cancelled.
+pub(super) struct Call {
+    /// `None` after the end.
+    started: Option<Started>,
+    policy: Option<&'static Policy>,
+    record: Record,
+    span: Span,
+    uri: Uri,
+}
+
+impl Call {
+    /// Starts the record of a call. `parent` is the trace context of its client.
+    pub(super) fn start(
+        metrics: &ServerMetrics,
+        request: &Request<Incoming>,
+        parent: &Context,
+    ) -> Self {
+        let policy = Policy::of_path(request.uri().path());
+        let started = metrics.start(policy);
+        let id = RequestId::of(request.headers());
+        Self {
+            span: span(started.rpc(), &id, parent),
+            started: Some(started),
+            policy,
+            record: Record::new(id),
+            uri: request.uri().clone(),
+        }
+    }
+
+    pub(super) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    pub(super) fn policy(&self) -> Option<&'static Policy> {
+        self.policy
+    }
+
+    pub(super) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// The complete status in the place of the one in headers or trailers. `None` if that
+    /// one is complete: libraries answer some calls before a handler sees them, and their
+    /// statuses lack the details that every status of the facade carries.
+    pub(super) fn completed(&self, headers: &HeaderMap) -> Option<Status> {
+        code(headers).filter(|&code| code != Code::Ok)?;
+        if headers.contains_key(Status::GRPC_STATUS_DETAILS) {
+            return None;
+        }
+        let status = Status::from_header_map(headers)?;
+        let draft = status::complete(&status, self.uri.path());
+        Some(draft.into_status(self.record.id()))
+    }
+
+    /// Ends the call by the status in headers or trailers, if there is one.
+    pub(super) fn finish_by(&mut self, headers: &HeaderMap) {
+        if let Some(code) = code(headers) {
+            self.finish(code);
+        }
+    }
+
+    /// Ends the call, unless it is over.
+    pub(super) fn finish(&mut self, code: Code) {
+        let Some(started) = self.started.take() else {
+            return;
+        };
+        // No client reads the status that half a message got.
+        let code = if self.record.is_cut_short() {
+            Code::Cancelled
+        } else {
+            code
+        };
+        let elapsed = started.finish(code);
+        let (rpc, code_name) = (started.rpc(), name(code));
+        let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let is_probe = self
+            .policy
+            .is_some_and(|policy| policy.audience == Audience::Everyone);
+        let _entered = self.span.enter();
+        if is_probe {
+            // Probes come every few seconds.
+            tracing::debug!(rpc, code = code_name, duration_ms, "call");
+        } else {
+            tracing::info!(
+                caller = self.record.caller(),
+                app = self.record.app(),
+                rpc,
+                code = code_name,
+                upstream = self.record.outcome(),
+                duration_ms,
+                "call"
+            );
+        }
+        if is_traced() {
+            self.span
+                .set_attribute("rpc.grpc.status_code", i64::from(code as i32));
+            if is_server_error(code) {
+                self.span.set_status(trace::Status::error(""));
+            }
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.finish(Code::Cancelled);
+    }
+}
+
+/// The span of a call: its id for the log, and the attributes of OpenTelemetry's
+/// conventions for RPC for traces.
+fn span(rpc: &'static str, id: &RequestId, parent: &Context) -> Span {
+    let is_traced = is_traced();
+    let span = tracing::info_span!(
+        "call",
+        request_id = id.as_str(),
+        otel.name = is_traced.then_some(rpc),
+        otel.kind = is_traced.then_some("server"),
+    );
+    if is_traced {
+        let (service, method) = rpc.split_once('/').unwrap_or_default();
+        // It fails for a span that is not sampled.
+        let _ = span.set_parent(parent.clone());
+        span.set_attribute("rpc.system", "grpc");
+        span.set_attribute("rpc.service", service);
+        span.set_attribute("rpc.method", method);
+    }
+    span
+}
+
+/// Whether a code is an error of the server, by OpenTelemetry's conventions.
+fn is_server_error(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
+
+/// The gRPC code in headers or trailers.
+fn code(headers: &HeaderMap) -> Option<Code> {
+    let value = headers.get(Status::GRPC_STATUS)?;
+    Some(Code::from_bytes(value.as_bytes()))
+}

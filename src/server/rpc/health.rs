@@ -1,0 +1,96 @@
+//! The health service, `grpc.health.v1`.
+//!
+//! It says whether this process serves, not whether Mesibo does: health that
+//! followed a shared upstream would take every replica away at once. So one state
+//! holds for the empty name and for each service of the contract. tonic-health's
+//! own service does not fit: it says `SERVING` before anything serves, and ends the
+//! watch of an unknown name, which the protocol wants left open.
+
+use std::pin::Pin;
+
+use tokio::sync::watch;
+use tokio_stream::{Stream, StreamExt as _, wrappers::WatchStream};
+use tonic::{Code, Request, Response, Status};
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
+    health_server::Health,
+};
+
+use crate::{
+    call::{Policy, RequestId},
+    status::{self, Reason},
+};
+
+/// The health service. Clones share one state.
+#[derive(Clone)]
+pub(in crate::server) struct HealthService(watch::Receiver<ServingStatus>);
+
+/// Sets the state of the health service. Watches end when it is dropped.
+pub(in crate::server) struct Reporter(watch::Sender<ServingStatus>);
+
+/// A health service that says `NOT_SERVING`, and its reporter.
+pub(in crate::server) fn service() -> (HealthService, Reporter) {
+    let (sender, receiver) = watch::channel(ServingStatus::NotServing);
+    (HealthService(receiver), Reporter(sender))
+}
+
+impl Reporter {
+    pub(in crate::server) fn serving(&self) {
+        self.0.send_replace(ServingStatus::Serving);
+    }
+
+    pub(in crate::server) fn stopping(&self) {
+        self.0.send_replace(ServingStatus::NotServing);
+    }
+}
+
+#[tonic::async_trait]
+impl Health for HealthService {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        if !is_known(request.get_ref()) {
+            let draft = status::refuse(
+                Code::NotFound,
+                Reason::UnknownService,
+                "there is no such service; server reflection lists those there are",
+            );
+            let id = request.extensions().get::<RequestId>();
+            let id = id.expect("the server puts the id into every request outside the contract");
+            return Err(draft.into_status(id));
+        }
+        let status = *self.0.borrow();
+        Ok(Response::new(response(status)))
+    }
+
+    type WatchStream =
+        Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send + 'static>>;
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let known = is_known(request.get_ref());
+        let statuses = WatchStream::new(self.0.clone()).map(move |status| {
+            let status = if known {
+                status
+            } else {
+                ServingStatus::ServiceUnknown
+            };
+            Ok(response(status))
+        });
+        Ok(Response::new(Box::pin(statuses)))
+    }
+}
+
+fn is_known(request: &HealthCheckRequest) -> bool {
+    let name = request.service.as_str();
+    name.is_empty() || Policy::of_contract().any(|policy| policy.service() == name)
+}
+
+fn response(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse {
+        status: status.into(),
+    }
+}

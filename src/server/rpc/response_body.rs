@@ -1,0 +1,148 @@
+//! The response of a call, and what ends it: its trailers, its deadline, or a panic.
+//!
+//! A service may answer with a stream that it makes as it goes. So the deadline and a
+//! panic are handled where the stream is polled, too, and become its trailers.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header::SERVER};
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tonic::{Code, Status, body::Body};
+
+use super::{
+    call::Call,
+    timeout::{self, HEAD_START},
+};
+use crate::{
+    server::metrics::ServerMetrics,
+    status::{self, Draft},
+};
+
+/// The program that gave a response, for the header `server`.
+const VERSION: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// The body of a response, which ends its call.
+pub(in crate::server) struct ResponseBody {
+    body: Body,
+    call: Call,
+    deadline: Deadline,
+    metrics: ServerMetrics,
+}
+
+/// The deadline of a call while its response is sent. Few responses need its timer: most
+/// are whole when they begin.
+enum Deadline {
+    None,
+    At(Instant),
+    Armed(Pin<Box<Sleep>>),
+}
+
+impl ResponseBody {
+    /// Makes the response of a call complete: its status, the id of the call, and its end.
+    pub(super) fn respond(
+        mut response: Response<Body>,
+        mut call: Call,
+        deadline: Option<Instant>,
+        metrics: &ServerMetrics,
+    ) -> Response<Self> {
+        if let Some(status) = call.completed(response.headers()) {
+            response = status.into_http();
+        }
+        let headers = response.headers_mut();
+        call.record().id().write(headers);
+        headers.insert(SERVER, HeaderValue::from_static(VERSION));
+        call.finish_by(response.headers());
+        if !response.status().is_success() {
+            // The request was not gRPC.
+            call.finish(Code::Unknown);
+        }
+        let deadline = deadline.map_or(Deadline::None, Deadline::At);
+        response.map(|body| Self {
+            body,
+            call,
+            deadline,
+            metrics: metrics.clone(),
+        })
+    }
+
+    /// The trailers that end the response in the place of the service's own.
+    fn end_with(&mut self, draft: Draft) -> Frame<Bytes> {
+        // What the service still does for the call ends here.
+        self.body = Body::empty();
+        let mut trailers = HeaderMap::new();
+        let status = draft.into_status(self.call.record().id());
+        // The text of a status is escaped, so that it is a header value.
+        let _ = status.add_header(&mut trailers);
+        self.call.finish(status.code());
+        Frame::trailers(trailers)
+    }
+
+    fn poll_service(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let _entered = self.call.span().enter();
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+}
+
+impl Deadline {
+    /// Completes when the deadline has passed.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let Self::At(deadline) = self {
+            *self = Self::Armed(Box::pin(sleep_until(*deadline + HEAD_START)));
+        }
+        match self {
+            Self::Armed(sleep) => sleep.as_mut().poll(context),
+            Self::None | Self::At(_) => Poll::Pending,
+        }
+    }
+}
+
+impl http_body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let polled = catch_unwind(AssertUnwindSafe(|| self.poll_service(context)));
+        let mut frame = match polled {
+            Ok(Poll::Ready(frame)) => frame,
+            Ok(Poll::Pending) => {
+                ready!(self.deadline.poll(context));
+                return Poll::Ready(Some(Ok(self.end_with(timeout::exceeded()))));
+            }
+            Err(_) => {
+                self.metrics.panicked();
+                return Poll::Ready(Some(Ok(self.end_with(status::panicked()))));
+            }
+        };
+        if let Some(Ok(frame)) = &mut frame
+            && let Some(trailers) = frame.trailers_mut()
+        {
+            if let Some(status) = self.call.completed(trailers) {
+                // The text of a status is escaped, so that it is a header value.
+                let _ = status.add_header(trailers);
+            }
+            self.call.finish_by(trailers);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // hyper may drop the body at its end, and must not before its trailers.
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

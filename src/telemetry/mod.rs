@@ -1,0 +1,60 @@
+//! Log lines, metrics and traces.
+//!
+//! - `log`: log lines to standard error, as text or as JSON
+//! - `lines`: the writer of log lines
+//! - `trace`: traces, and the trace context of requests
+//! - [`metrics`]: what the metrics of all rooms have in common
+//! - [`exporter`]: the metrics port
+//! - [`upstream`]: the metrics of the calls to Mesibo
+
+pub mod exporter;
+mod lines;
+mod log;
+pub mod metrics;
+pub(crate) mod trace;
+pub mod upstream;
+
+use std::error::Error;
+
+use tracing_subscriber::{
+    Layer as _, Registry,
+    filter::{Targets, filter_fn},
+    layer::SubscriberExt as _,
+};
+
+pub use log::{Format, flush};
+use trace::Traces;
+
+/// Telemetry that was started. Traces that have not been sent yet are when it is dropped.
+pub struct Telemetry {
+    _traces: Option<Traces>,
+}
+
+/// The targets whose spans are traced: the facade's and its client's.
+const TRACED: [&str; 2] = [env!("CARGO_CRATE_NAME"), "mesibo"];
+
+/// Starts log lines of these targets, panics with their backtraces included, and traces.
+/// Called once, within a runtime.
+///
+/// # Errors
+///
+/// If traces cannot be exported to where the environment says, or the system has no more
+/// threads.
+pub fn start(targets: Targets, format: Format) -> Result<Telemetry, Box<dyn Error>> {
+    let log = log::layer(targets, format)?;
+    let traces = Traces::start()?;
+    let spans = traces.as_ref().map(|traces| {
+        tracing_opentelemetry::layer()
+            .with_tracer(traces.tracer())
+            .with_location(false)
+            .with_threads(false)
+            .with_filter(filter_fn(|metadata| {
+                let room = metadata.target().split("::").next().unwrap_or_default();
+                metadata.is_span() && TRACED.contains(&room)
+            }))
+    });
+    let subscriber = Registry::default().with(log).with(spans);
+    tracing::subscriber::set_global_default(subscriber)?;
+    log::log_panics();
+    Ok(Telemetry { _traces: traces })
+}
