@@ -1,46 +1,79 @@
-//! How to reach Mesibo.
+//! How a client reaches Mesibo, and how much it asks of it at a time.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use url::{Host, Url};
 
-/// How to reach Mesibo.
+/// The URL of Mesibo's API.
+const URL: &str = "https://api.mesibo.com/api.php";
+
+/// How a client reaches Mesibo, and how much it asks of it at a time.
+///
+/// [`Config::new`] has a default for everything but the application and its token.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The name of the application, for log lines.
     pub app: Arc<str>,
-    /// The header `user-agent` of requests.
+    /// The header `user-agent` of requests. Default: `mesibo/` and the version of this
+    /// crate.
     pub user_agent: String,
-    /// The URL of the API, without query.
+    /// The URL of the API, without query. Every request carries the token, so it should
+    /// be HTTPS, or else [loopback](is_loopback). Default:
+    /// `https://api.mesibo.com/api.php`.
     pub url: Url,
     /// The application's token.
     pub token: SecretString,
-    /// The HTTP proxy on the way out, with credentials if it wants them. A
-    /// loopback `url` is never proxied.
+    /// The HTTP proxy to connect through, which a loopback `url` never is. Default: none;
+    /// the environment does not count.
     pub proxy: Option<Proxy>,
-    /// Certificate authorities, in PEM, to trust besides the system's.
+    /// Certificate authorities, in PEM, to trust besides the system's. Default: none.
     pub ca_certificates: Option<Vec<u8>>,
-    /// Longest time to make a connection, TLS included.
+    /// Longest time to open a connection: name, TCP, proxy and TLS. The addresses of a name
+    /// share it. Default: 3 s.
     pub connect_timeout: Duration,
-    /// How long an idle connection is kept: less than servers keep theirs, for a
-    /// request on a connection that is just being closed is lost.
+    /// How long an idle connection is kept. It should be shorter than servers keep theirs:
+    /// a request on a connection that the server closes at that moment is lost. Default:
+    /// 15 s.
     pub idle_timeout: Duration,
-    /// How long connections are used, so that a changed address is seen.
+    /// How long a connection is used, so that a changed address is seen. Default: 5 min.
     pub connection_lifetime: Duration,
-    /// Largest reply that is read, in bytes.
+    /// Largest body of a reply that is read, in bytes. Default: 1 MiB.
     pub max_reply_bytes: usize,
-    /// How many requests may be in flight at a time.
+    /// How many requests may be in flight at a time. Default: 1,024.
     pub max_in_flight: usize,
-    /// How many more may wait for one to end.
+    /// How many more calls may wait until one in flight ends. Default: 256.
     pub max_waiting: usize,
-    /// Longest time that one waits.
+    /// How long a call waits for that before it fails. Default: 500 ms.
     pub max_wait: Duration,
 }
 
-/// The URL of an HTTP proxy. Its credentials are never shown.
+/// The URL of an HTTP proxy, with credentials if it wants them, which are never shown.
 #[derive(Clone)]
 pub struct Proxy(pub Url);
+
+impl Config {
+    /// Reaches Mesibo itself on behalf of an application, with a default for everything
+    /// else.
+    #[must_use]
+    pub fn new(app: impl Into<Arc<str>>, token: impl Into<SecretString>) -> Self {
+        Self {
+            app: app.into(),
+            user_agent: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into(),
+            url: URL.parse().expect("the constant is a URL"),
+            token: token.into(),
+            proxy: None,
+            ca_certificates: None,
+            connect_timeout: Duration::from_secs(3),
+            idle_timeout: Duration::from_secs(15),
+            connection_lifetime: Duration::from_mins(5),
+            max_reply_bytes: 1 << 20,
+            max_in_flight: 1024,
+            max_waiting: 256,
+            max_wait: Duration::from_millis(500),
+        }
+    }
+}
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,7 +88,7 @@ impl fmt::Display for Proxy {
     }
 }
 
-/// Whether a URL names this machine, so that nothing on the way can listen in.
+/// Whether a URL names this machine, so that nobody on a network can read along.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
@@ -86,5 +119,15 @@ mod tests {
         ] {
             assert!(!is_loopback(&url.parse().unwrap()), "{url}");
         }
+    }
+
+    #[test]
+    fn no_debug_output_has_a_secret() {
+        let mut config = Config::new("orders", "s3cret-token");
+        let proxy = "http://user:s3cret-password@10.0.0.1:3128";
+        config.proxy = Some(Proxy(proxy.parse().unwrap()));
+        let debug = format!("{config:?}");
+        assert!(debug.contains("http://10.0.0.1:3128"), "{debug}");
+        assert!(!debug.contains("s3cret"), "{debug}");
     }
 }

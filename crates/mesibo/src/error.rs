@@ -1,19 +1,16 @@
-//! What can go wrong between a call and its answer.
+//! Why a call gave no reply, and what that says about its outcome.
 
 use std::{error, fmt, iter, time::Duration};
 
-use crate::wire::{
-    operation::{Idempotency, Operation},
-    reply::FromReply,
-};
+use crate::wire::{Idempotency, Operation};
 
-/// The error beneath a failure, if there is one.
+/// The error that caused a failure, if one did.
 pub(crate) type Cause = Option<Box<dyn error::Error + Send + Sync>>;
 
 /// A call that did not give what its operation promises.
 ///
-/// Its `Display` is for logs; the chain of [`error::Error::source`] has the cause.
-/// Neither ever holds a token or a URL.
+/// Its `Display` is for logs; the chain of [`error::Error::source`] has the causes, which
+/// [`chain`] joins. Neither ever holds a token or a URL.
 #[derive(Debug)]
 pub struct Error {
     op: &'static str,
@@ -26,21 +23,22 @@ pub struct Error {
 /// What went wrong, and with it how much is known about the outcome.
 #[derive(Debug)]
 pub enum Failure {
-    /// Mesibo answered, and said no.
+    /// Mesibo refused the operation.
     Refused {
         /// Mesibo's error code, printable and without tokens, if it gave one.
         code: Option<String>,
-        /// When it asks to be called again.
+        /// How long Mesibo asks to wait before the next request.
         retry_after: Option<Duration>,
     },
-    /// An HTTP status other than success, and no reply to read.
+    /// The answer has an HTTP status other than success, and no reply.
     Http {
         /// The HTTP status.
         status: u16,
-        /// When the server asks to be called again.
+        /// How long the server asks to wait before the next request.
         retry_after: Option<Duration>,
     },
-    /// An HTTP redirect, which is not followed: it would carry the token along.
+    /// The answer is an HTTP redirect, which is not followed: it would carry the token
+    /// along.
     Redirect {
         /// The HTTP status.
         status: u16,
@@ -49,32 +47,55 @@ pub enum Failure {
     Unreachable,
     /// Too many calls are in flight already, so nothing was sent.
     Overloaded {
-        /// When it is worth another try.
+        /// How long to wait before another call is worthwhile.
         retry_after: Duration,
     },
-    /// The last attempts got no answer, so nothing was sent.
+    /// The attempts of late got no answer, so nothing was sent.
     Down {
-        /// When it is worth another try.
+        /// How long to wait before another call is worthwhile.
         retry_after: Duration,
     },
-    /// The connection was lost after the request, or some of it, was sent.
+    /// The connection was lost after the request, or a part of it, was sent.
     ConnectionLost,
     /// The deadline passed.
     OutOfTime {
-        /// Whether the request, or some of it, was sent by then.
+        /// Whether the request of the last attempt, or a part of it, was sent by then.
         sent: bool,
     },
+    /// The future of the call was dropped before the request was sent.
+    Cancelled,
     /// The answer is no reply, is too large, or lacks what the operation promises.
     Malformed {
-        /// What is wrong with it.
+        /// What is wrong with the answer.
         problem: &'static str,
-        /// The beginning of it, printable and without tokens. For logs only.
+        /// The beginning of the answer, printable and without tokens. For logs only.
         excerpt: String,
     },
 }
 
 impl Error {
-    pub(crate) fn new<R: FromReply>(
+    /// The outcome of a call that gave what its operation promises.
+    pub const NONE: &str = "ok";
+
+    /// Every outcome of a call: [`Self::NONE`], and what [`Self::outcome`] may say.
+    pub const OUTCOMES: [&str; 11] = [
+        Self::NONE,
+        "refused",
+        "http_status",
+        "redirect",
+        "unreachable",
+        "overloaded",
+        "down",
+        "connection_lost",
+        "deadline_exceeded",
+        Self::CANCELLED,
+        "malformed_reply",
+    ];
+
+    /// The outcome of a call whose future was dropped.
+    pub(crate) const CANCELLED: &str = "cancelled";
+
+    pub(crate) fn new<R>(
         operation: &Operation<R>,
         attempts: u32,
         failure: Failure,
@@ -89,13 +110,13 @@ impl Error {
         }
     }
 
-    /// The deadline passed while the operation was under way.
+    /// The error of an operation whose deadline passed.
     #[must_use]
-    pub fn out_of_time<R: FromReply>(operation: &Operation<R>, attempts: u32, sent: bool) -> Self {
+    pub fn out_of_time<R>(operation: &Operation<R>, attempts: u32, sent: bool) -> Self {
         Self::new(operation, attempts, Failure::OutOfTime { sent }, None)
     }
 
-    /// The name of the operation that was called.
+    /// The name of the operation.
     #[must_use]
     pub fn op(&self) -> &'static str {
         self.op
@@ -107,36 +128,19 @@ impl Error {
         self.idempotency
     }
 
-    /// How many attempts were made: 0 if something held back even the first.
+    /// How many attempts were made: 0 if even the first was held back.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// What went wrong, in the last attempt.
+    /// What went wrong in the last attempt.
     #[must_use]
     pub fn failure(&self) -> &Failure {
         &self.failure
     }
 
-    /// The outcome of a call without an error.
-    pub const NONE: &str = "ok";
-
-    /// What may become of a call: nothing wrong, or what [`Self::outcome`] says.
-    pub const OUTCOMES: [&str; 10] = [
-        Self::NONE,
-        "refused",
-        "http_status",
-        "redirect",
-        "unreachable",
-        "overloaded",
-        "down",
-        "connection_lost",
-        "deadline_exceeded",
-        "malformed_reply",
-    ];
-
-    /// A name for what went wrong, for metrics and logs.
+    /// A name for what went wrong, for metrics and logs: one of [`Self::OUTCOMES`].
     #[must_use]
     pub fn outcome(&self) -> &'static str {
         match self.failure {
@@ -148,12 +152,13 @@ impl Error {
             Failure::Down { .. } => "down",
             Failure::ConnectionLost => "connection_lost",
             Failure::OutOfTime { .. } => "deadline_exceeded",
+            Failure::Cancelled => Self::CANCELLED,
             Failure::Malformed { .. } => "malformed_reply",
         }
     }
 
-    /// Whether a change may or may not have happened: the request may have reached
-    /// Mesibo, and no answer tells what became of it. Never true of an operation
+    /// Whether the operation may or may not have been carried out: its request may have
+    /// reached Mesibo, and no answer says what became of it. Never true of an operation
     /// that changes nothing.
     #[must_use]
     pub fn outcome_unknown(&self) -> bool {
@@ -162,21 +167,22 @@ impl Error {
                 Failure::ConnectionLost
                 | Failure::OutOfTime { sent: true }
                 | Failure::Malformed { .. } => true,
-                // A gateway that failed may have passed the request on; 503 says
-                // that it was not taken up.
+                // A gateway that failed may have passed the request on; 503 says that it
+                // was not taken up.
                 Failure::Http { status, .. } => status >= 500 && status != 503,
                 Failure::Refused { .. }
                 | Failure::Redirect { .. }
                 | Failure::Unreachable
                 | Failure::Overloaded { .. }
                 | Failure::Down { .. }
-                | Failure::OutOfTime { sent: false } => false,
+                | Failure::OutOfTime { sent: false }
+                | Failure::Cancelled => false,
             }
     }
 }
 
 impl Failure {
-    /// Whether Mesibo, or something in its place, answered.
+    /// Whether an answer came, from Mesibo or a gateway.
     pub(crate) fn is_answer(&self) -> bool {
         match self {
             Self::Refused { .. }
@@ -187,7 +193,8 @@ impl Failure {
             | Self::ConnectionLost
             | Self::Overloaded { .. }
             | Self::Down { .. }
-            | Self::OutOfTime { .. } => false,
+            | Self::OutOfTime { .. }
+            | Self::Cancelled => false,
         }
     }
 }
@@ -213,10 +220,11 @@ impl fmt::Display for Failure {
             Self::Redirect { status } => write!(f, "redirected with HTTP status {status}"),
             Self::Unreachable => write!(f, "no connection"),
             Self::Overloaded { .. } => write!(f, "too many calls in flight"),
-            Self::Down { .. } => write!(f, "held back, for Mesibo does not answer"),
+            Self::Down { .. } => write!(f, "held back, because Mesibo does not answer"),
             Self::ConnectionLost => write!(f, "connection lost after sending"),
             Self::OutOfTime { sent: true } => write!(f, "out of time after sending"),
             Self::OutOfTime { sent: false } => write!(f, "out of time before sending"),
+            Self::Cancelled => write!(f, "cancelled before sending"),
             Self::Malformed { problem, .. } => write!(f, "{problem}"),
         }
     }

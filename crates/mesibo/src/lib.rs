@@ -1,7 +1,4 @@
-//! A client of Mesibo's backend API.
-//!
-//! Build an [`Operation`], give it to [`Client::call`], and get what the
-//! operation promises or an [`Error`] that says what is known about the outcome.
+#![doc = include_str!("../README.md")]
 
 mod call;
 mod config;
@@ -10,11 +7,19 @@ mod net;
 mod observer;
 mod wire;
 
-pub use call::client::{Client, State};
+pub use call::{Client, State};
 pub use config::{Config, Proxy, is_loopback};
 pub use error::{Error, Failure, chain};
 pub use observer::Observer;
-pub use wire::{
-    operation::{self, Idempotency, Operation},
-    reply,
-};
+pub use wire::{Idempotency, Operation, reply};
+
+/// The operations of the API: [`Operation`] has a constructor for each.
+///
+/// Parameters bear the names and units of the wire, as in the
+/// [vendor's documentation](https://docs.mesibo.com/api/backend-api/). One that is `None`
+/// is not sent, so that Mesibo's default holds.
+pub mod operation {
+    pub use crate::wire::{
+        GroupOptions, Idempotency, Message, Operation, Permissions, Recipient, UserAdd, op,
+    };
+}

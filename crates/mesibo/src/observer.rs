@@ -1,21 +1,23 @@
-//! What a program learns of the work of its client.
+//! How a program follows the work of its client.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 
-/// Learns of the work of a client, for metrics, and may add headers to its requests, for
-/// tracing. Every method has a body that does nothing.
+/// Is told of the work of a client, for metrics, and may add headers to its requests, for
+/// tracing. Each method does nothing by default.
 ///
-/// The client calls it on the hot path: an implementation must not block.
+/// The client calls the methods on the hot path: an implementation must not block.
 pub trait Observer: Send + Sync + 'static {
-    /// An attempt of a call begins. `op` is the name of its operation.
+    /// An attempt of a call begins. `op` is the name of the operation, one of
+    /// [`op::ALL`](crate::operation::op::ALL).
     fn attempt(&self, op: &'static str) {
         let _ = op;
     }
 
-    /// A call is over, after `elapsed`. `outcome` is one of
-    /// [`Error::OUTCOMES`](crate::Error::OUTCOMES).
+    /// A call is over, all attempts and pauses included. `outcome` is one of
+    /// [`Error::OUTCOMES`](crate::Error::OUTCOMES). Each call ends exactly once, a call
+    /// whose future is dropped too.
     fn call(&self, op: &'static str, outcome: &'static str, elapsed: Duration) {
         let _ = (op, outcome, elapsed);
     }
@@ -26,11 +28,11 @@ pub trait Observer: Send + Sync + 'static {
     /// A connection that was opened is closed.
     fn connection_closed(&self) {}
 
-    /// A request is about to be sent with these headers.
+    /// A request is about to be sent with `headers`.
     fn request(&self, headers: &mut HeaderMap) {
         let _ = headers;
     }
 }
 
-/// Learns nothing.
+/// Ignores everything.
 impl Observer for () {}

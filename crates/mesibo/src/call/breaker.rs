@@ -1,8 +1,12 @@
-//! Holds calls back while Mesibo does not answer.
+//! A circuit breaker: holds calls back while Mesibo does not answer.
 //!
-//! A circuit breaker: closed, it counts failures in a row. Open, it lets no call
-//! through until a probe is due; one call at a time is the probe, and any answer
-//! closes it. What counts is whether there is an answer, not whether Mesibo says yes.
+//! Closed, it counts failures in a row. Open, it holds every call back until a probe is due;
+//! one call at a time is the probe, and its answer closes the breaker. A failure is an
+//! attempt without an answer: a Mesibo that refuses operations works.
+//!
+//! Libraries judge an attempt by the result that it returns. An attempt that its caller gave
+//! up returns none, and in an outage, in which nothing answers, most attempts end so. One
+//! lock an attempt, which nothing waits under, is also all that this breaker costs.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,57 +20,66 @@ use crate::error::Failure;
 /// Failures in a row that open the breaker.
 const MAX_FAILURES: u32 = 10;
 
-/// How long it is open before the first probe, doubled after each that fails.
+/// How long the breaker is open before the first probe. The pause doubles with each probe
+/// that fails.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Longest time between two probes.
+/// Longest pause between two probes.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// An attempt that was given up sooner than this says nothing: its caller may have
-/// been in a hurry.
+/// How long an attempt that is given up must have lasted to be a failure: a caller in a hurry
+/// says nothing about Mesibo.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The breaker.
+/// The circuit breaker of a client.
 pub(super) struct Breaker {
-    /// The name of the application, for the log.
+    /// The name of the application, for log lines.
     app: Arc<str>,
     state: Mutex<State>,
 }
 
-/// What it knows.
-struct State {
-    /// Failures in a row.
-    failures: u32,
-    /// When the next probe is due, if the breaker is open.
-    probe_at: Option<Instant>,
-    /// How long to pause after a failed probe.
-    pause: Duration,
-    /// Whether a probe is under way.
-    probing: bool,
-}
-
-/// One attempt that the breaker let through. Dropped without an outcome, it was
-/// given up.
+/// An attempt that the breaker let through. Dropped without [`Self::finish`], it was given
+/// up.
 pub(super) struct Pass<'a> {
     breaker: &'a Breaker,
+    generation: u64,
     started: Instant,
-    is_probe: bool,
-    finished: bool,
+    is_finished: bool,
 }
 
-impl Default for State {
+#[derive(Default)]
+struct State {
+    phase: Phase,
+    /// How often the phase has changed. What began in an earlier phase is not counted in a
+    /// later one.
+    generation: u64,
+}
+
+enum Phase {
+    /// Every attempt passes.
+    Closed {
+        /// Failures in a row.
+        failures: u32,
+    },
+    /// Only probes pass.
+    Open {
+        /// When the next probe is due.
+        probe_at: Instant,
+        /// How long to wait for the next one if that fails.
+        pause: Duration,
+        /// Whether a probe is under way.
+        is_probing: bool,
+    },
+}
+
+impl Default for Phase {
     fn default() -> Self {
-        Self {
-            failures: 0,
-            probe_at: None,
-            pause: FIRST_PAUSE,
-            probing: false,
-        }
+        Self::Closed { failures: 0 }
     }
 }
 
 impl Breaker {
-    /// A closed breaker of an application.
+    /// A closed breaker.
     pub(super) fn new(app: Arc<str>) -> Self {
         Self {
             app,
@@ -74,33 +87,38 @@ impl Breaker {
         }
     }
 
-    /// Lets an attempt through, or not.
+    /// Lets an attempt through.
+    ///
+    /// # Errors
+    ///
+    /// If the breaker is open, and no probe is due.
     pub(super) fn enter(&self) -> Result<Pass<'_>, Failure> {
         let mut state = self.state();
         let started = Instant::now();
-        let is_probe = state.probe_at.is_some();
-        if let Some(probe_at) = state.probe_at {
-            let wait = if state.probing {
-                state.pause
-            } else {
-                probe_at.saturating_duration_since(started)
-            };
-            if !wait.is_zero() {
-                return Err(Failure::Down { retry_after: wait });
-            }
-            state.probing = true;
+        state.phase.check(started)?;
+        if let Phase::Open { is_probing, .. } = &mut state.phase {
+            *is_probing = true;
         }
         Ok(Pass {
             breaker: self,
+            generation: state.generation,
             started,
-            is_probe,
-            finished: false,
+            is_finished: false,
         })
     }
 
-    /// Whether calls are held back, but for probes.
+    /// Checks whether an attempt would be let through now.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Self::enter`].
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        self.state().phase.check(Instant::now())
+    }
+
+    /// Whether the breaker holds calls back, except for probes.
     pub(super) fn is_open(&self) -> bool {
-        self.state().probe_at.is_some()
+        matches!(self.state().phase, Phase::Open { .. })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -111,50 +129,100 @@ impl Breaker {
 impl Pass<'_> {
     /// The attempt is over, with an answer or without one.
     pub(super) fn finish(mut self, answered: bool) {
-        self.finished = true;
-        let mut state = self.breaker.state();
+        self.is_finished = true;
+        let Some(mut state) = self.state() else {
+            return;
+        };
         if answered {
-            if state.probe_at.is_some() {
-                tracing::info!(app = &*self.breaker.app, "Mesibo answers again");
-            }
-            *state = State::default();
+            state.succeed(&self.breaker.app);
         } else {
-            state.fail(self.is_probe, &self.breaker.app);
+            state.fail(&self.breaker.app);
         }
+    }
+
+    /// The state of the breaker, if it is still in the phase that the attempt began in.
+    fn state(&self) -> Option<MutexGuard<'_, State>> {
+        Some(self.breaker.state()).filter(|state| state.generation == self.generation)
     }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        if self.finished {
+        if self.is_finished {
             return;
         }
-        let mut state = self.breaker.state();
+        let Some(mut state) = self.state() else {
+            return;
+        };
         if self.started.elapsed() >= PATIENCE {
-            state.fail(self.is_probe, &self.breaker.app);
-        } else if self.is_probe {
-            // The next call may take its place.
-            state.probing = false;
+            state.fail(&self.breaker.app);
+        } else if let Phase::Open { is_probing, .. } = &mut state.phase {
+            // The next call is the probe instead.
+            *is_probing = false;
         }
     }
 }
 
 impl State {
-    fn fail(&mut self, is_probe: bool, app: &str) {
-        self.failures = self.failures.saturating_add(1);
-        if is_probe {
-            self.probing = false;
-            self.probe_at = Some(Instant::now() + self.pause);
-            self.pause = (self.pause * 2).min(MAX_PAUSE);
-        } else if self.probe_at.is_none() && self.failures >= MAX_FAILURES {
-            tracing::warn!(
-                app,
-                failures = self.failures,
-                "Mesibo does not answer; calls are held back but for probes"
-            );
-            self.probe_at = Some(Instant::now() + self.pause);
-            self.pause *= 2;
+    fn succeed(&mut self, app: &str) {
+        match &mut self.phase {
+            Phase::Closed { failures } => *failures = 0,
+            Phase::Open { .. } => {
+                tracing::info!(app, "Mesibo answers again");
+                self.change(Phase::default());
+            }
         }
+    }
+
+    fn fail(&mut self, app: &str) {
+        match &mut self.phase {
+            Phase::Closed { failures } => {
+                *failures += 1;
+                if *failures >= MAX_FAILURES {
+                    tracing::warn!(
+                        app,
+                        failures,
+                        "Mesibo does not answer; calls are held back, except for probes"
+                    );
+                    self.change(Phase::Open {
+                        probe_at: Instant::now() + FIRST_PAUSE,
+                        pause: FIRST_PAUSE * 2,
+                        is_probing: false,
+                    });
+                }
+            }
+            // In this phase every attempt is a probe.
+            Phase::Open {
+                probe_at,
+                pause,
+                is_probing,
+            } => {
+                *probe_at = Instant::now() + *pause;
+                *pause = (*pause * 2).min(MAX_PAUSE);
+                *is_probing = false;
+            }
+        }
+    }
+
+    fn change(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.generation += 1;
+    }
+}
+
+impl Phase {
+    /// Fails if an attempt would be held back now.
+    fn check(&self, now: Instant) -> Result<(), Failure> {
+        let retry_after = match *self {
+            Self::Open {
+                pause,
+                is_probing: true,
+                ..
+            } => pause,
+            Self::Open { probe_at, .. } if now < probe_at => probe_at - now,
+            Self::Open { .. } | Self::Closed { .. } => return Ok(()),
+        };
+        Err(Failure::Down { retry_after })
     }
 }
 
@@ -170,7 +238,7 @@ mod tests {
         }
     }
 
-    /// How long calls are held back, if they are.
+    /// How long a call is held back, if it is.
     fn held_back(breaker: &Breaker) -> Option<Duration> {
         match breaker.enter() {
             Err(Failure::Down { retry_after }) => Some(retry_after),
@@ -229,5 +297,38 @@ mod tests {
         advance(FIRST_PAUSE).await;
         drop(breaker.enter());
         assert_eq!(held_back(&breaker), None, "the next call is the probe");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_began_before_a_change_says_nothing_after_it() {
+        let breaker = Breaker::new("default".into());
+        let late_success = breaker.enter().ok().unwrap();
+        let late_failure = breaker.enter().ok().unwrap();
+        fail(&breaker, 10);
+
+        late_success.finish(true);
+        assert_eq!(
+            held_back(&breaker),
+            Some(FIRST_PAUSE),
+            "only a probe closes it"
+        );
+        advance(FIRST_PAUSE).await;
+        let probe = breaker.enter().ok().unwrap();
+        late_failure.finish(false);
+        assert!(
+            held_back(&breaker).is_some(),
+            "the probe is still under way"
+        );
+        probe.finish(true);
+        assert!(!breaker.is_open());
+
+        let late_failures: Vec<_> = (0..20).map(|_| breaker.enter().ok().unwrap()).collect();
+        fail(&breaker, 10);
+        advance(FIRST_PAUSE).await;
+        breaker.enter().ok().unwrap().finish(true);
+        for late in late_failures {
+            late.finish(false);
+        }
+        assert!(!breaker.is_open());
     }
 }

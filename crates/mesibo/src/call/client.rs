@@ -1,43 +1,30 @@
-//! The client: a call is one attempt, or a few where that is safe.
+//! The client.
 
-use std::{mem, sync::Arc};
+use std::{error, fmt, mem, sync::Arc};
 
 use arc_swap::ArcSwap;
 use http::Uri;
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep, timeout_at};
-use tower::BoxError;
+use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span, field};
 
 use super::{
-    breaker::Breaker,
-    limit::Limit,
-    progress::{Progress, out_of_time},
-    retry::Retries,
-    write::Write,
+    admission::Admission, interpret::interpret, observed::ObservedCall, retry::Retries,
+    write::DetachableWrite,
 };
 use crate::{
     config::Config,
     error::{Cause, Error, Failure},
-    net::{
-        exchange::{Answer, Body, Template, post},
-        pool::Pool,
-    },
+    net::{Pool, Progress, Template, post},
     observer::Observer,
-    wire::{
-        operation::{Idempotency, Operation},
-        redact,
-        reply::{FromReply, NotDone, Reply},
-        token::Token,
-    },
+    wire::{FromReply, Idempotency, Operation, Token},
 };
 
-/// Longest error code that is passed on: as long as the `reason` of a
-/// `google.rpc.ErrorInfo` may be.
-const MAX_CODE_LENGTH: usize = 63;
-
-/// A client of Mesibo's backend API. Cheap to clone; clones share connections and
-/// limits.
+/// A client of Mesibo's backend API.
+///
+/// A clone is cheap, and shares the connections, the limits and the token of its original.
+/// A client can be used on several runtimes at a time.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
@@ -46,11 +33,11 @@ pub struct Client(Arc<Inner>);
 pub struct State {
     /// Requests in flight.
     pub in_flight: usize,
-    /// Requests that wait for one in flight to end.
+    /// Calls that wait until a request in flight ends.
     pub waiting: usize,
-    /// How many may be in flight.
+    /// How many requests may be in flight.
     pub max_in_flight: usize,
-    /// Whether calls are held back, because Mesibo does not answer.
+    /// Whether calls are held back because Mesibo does not answer.
     pub breaker_open: bool,
 }
 
@@ -60,55 +47,54 @@ struct Inner {
     uri: Uri,
     template: Template,
     pool: Pool,
-    limit: Limit,
-    breaker: Breaker,
+    admission: Admission,
     retries: Retries,
     observer: Arc<dyn Observer>,
+    /// The writes that go on without their callers.
+    detached: TaskTracker,
 }
 
 impl Client {
-    /// Makes a client, of whose work `observer` learns. No connection is made before the
+    /// Makes a client that tells `observer` of its work. No connection is opened before the
     /// first call.
     ///
     /// # Errors
     ///
-    /// If the URL, the certificates or the proxy cannot be used.
-    pub fn new(mut config: Config, observer: impl Observer) -> Result<Self, BoxError> {
+    /// If the URL, the user agent, the certificates or the proxy cannot be used.
+    pub fn new(
+        mut config: Config,
+        observer: impl Observer,
+    ) -> Result<Self, Box<dyn error::Error + Send + Sync>> {
         let observer: Arc<dyn Observer> = Arc::new(observer);
         let uri: Uri = config.url.as_str().parse()?;
         Ok(Self(Arc::new(Inner {
             template: Template::new(&uri, &config.user_agent)?,
             pool: Pool::new(&config, uri.clone(), Arc::clone(&observer))?,
             uri,
-            limit: Limit::new(config.max_in_flight, config.max_waiting, config.max_wait),
-            breaker: Breaker::new(Arc::clone(&config.app)),
+            admission: Admission::new(&config),
             retries: Retries::default(),
             observer,
+            detached: TaskTracker::new(),
             token: ArcSwap::from_pointee(Token::new(mem::take(&mut config.token))),
             config,
         })))
     }
 
-    /// Puts another token in the place of the application's, from the next attempt on.
+    /// Replaces the application's token, from the next attempt on.
     pub fn set_token(&self, token: SecretString) {
         self.0.token.store(Arc::new(Token::new(token)));
     }
 
-    /// Completes when no write goes on beyond its caller.
-    pub fn drained(&self) -> impl Future<Output = ()> {
-        std::future::ready(())
-    }
-
-    /// The name of the application that it is for.
+    /// The name of the application, as [`Config::app`] has it.
     #[must_use]
     pub fn app(&self) -> &Arc<str> {
         &self.0.config.app
     }
 
-    /// The state that it is in.
+    /// The state of the client at this moment.
     #[must_use]
     pub fn state(&self) -> State {
-        let Inner { limit, breaker, .. } = &*self.0;
+        let Admission { breaker, limit } = &self.0.admission;
         State {
             in_flight: limit.in_flight(),
             waiting: limit.waiting(),
@@ -117,17 +103,24 @@ impl Client {
         }
     }
 
-    /// Posts an operation and reads its reply. What was surely not carried out, or
-    /// changes nothing, is tried again, twice at the most and only while few calls
-    /// fail; what may have been carried out never is.
+    /// Posts an operation and reads its reply.
     ///
-    /// When the future is dropped, an operation that changes nothing ends at once. One
-    /// that changes something ends unsent, or goes on as with [`Self::write`].
+    /// A failed attempt is repeated, twice at most and only while few calls fail, if the
+    /// operation changes nothing or its request was not sent. A request that may have been
+    /// carried out is never repeated.
+    ///
+    /// When the future is dropped, an operation that changes nothing ends at once. One that
+    /// changes something ends as [`Self::write`] says.
     ///
     /// # Errors
     ///
-    /// If there is no such reply by `deadline`; [`Error::outcome_unknown`] says
-    /// whether Mesibo may have carried out the operation all the same.
+    /// If there is no reply by `deadline`, or none that has what the operation promises.
+    /// [`Error::outcome_unknown`] says whether Mesibo may have carried out the operation all
+    /// the same.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with I/O and time.
     pub async fn call<R: FromReply>(
         &self,
         operation: Operation<R>,
@@ -136,31 +129,37 @@ impl Client {
         if operation.idempotency() != Idempotency::Safe {
             return self.write(operation, deadline, |_| ()).await;
         }
-        let started = std::time::Instant::now();
+        let observed = ObservedCall::begin(&self.0.observer, operation.name());
         let progress = Progress::default();
         let result = timeout_at(deadline, self.attempts(&operation, deadline, &progress))
             .await
             .unwrap_or_else(|_| Err(out_of_time(&operation, &progress)));
-        self.0.observe(operation.name(), started, &result);
+        observed.finish(&result);
         result
     }
 
-    /// Does the same for an operation that changes something, and tells `learn` what
-    /// became of it, which may be later.
+    /// Does the same as [`Self::call`] for an operation that changes something, and calls
+    /// `on_outcome` with the outcome, once, as soon as it is known.
     ///
-    /// What is on the wire cannot be called back. So, when the future is dropped or
-    /// the deadline passes, a request that was sent goes on for up to five seconds
-    /// more: its outcome becomes known, and its connection can be used again.
+    /// A request that was sent cannot be called back. So, when the future is dropped or the
+    /// deadline passes, a write that was not sent ends, and one that was sent goes on,
+    /// detached, for up to five seconds: its outcome becomes known, and its connection can
+    /// be used again. `on_outcome` is dropped uncalled only if the runtime ends before.
     ///
     /// # Errors
+    ///
+    /// As with [`Self::call`].
+    ///
+    /// # Panics
     ///
     /// As with [`Self::call`].
     pub async fn write<R: FromReply>(
         &self,
         operation: Operation<R>,
         deadline: Instant,
-        learn: impl FnOnce(&Result<R, Error>) + Send + 'static,
+        on_outcome: impl FnOnce(&Result<R, Error>) + Send + 'static,
     ) -> Result<R, Error> {
+        let observed = ObservedCall::begin(&self.0.observer, operation.name());
         let operation = Arc::new(operation);
         let progress = Progress::default();
         let attempts = {
@@ -168,14 +167,27 @@ impl Client {
                 (self.clone(), Arc::clone(&operation), progress.clone());
             async move { client.attempts(&operation, deadline, &progress).await }
         };
-        let (client, op) = (self.clone(), operation.name());
-        let started = std::time::Instant::now();
-        let learn = move |result: &Result<R, Error>| {
-            client.0.observe(op, started, result);
-            learn(result);
+        let on_outcome = move |result: &Result<R, Error>| {
+            observed.finish(result);
+            on_outcome(result);
         };
-        let write = Write::new(operation, progress, attempts, learn);
-        write.end_by(deadline).await
+        let detached = &self.0.detached;
+        DetachableWrite::new(operation, progress, attempts, on_outcome, detached)
+            .end_by(deadline)
+            .await
+    }
+
+    /// Waits until no write goes on without its caller, at most the five seconds of
+    /// [`Self::write`]: the last step of a shutdown, when all calls are over.
+    ///
+    /// Detached writes run on the runtimes on which they were called, which have to live on
+    /// until then.
+    pub async fn drained(&self) {
+        let Inner { detached, .. } = &*self.0;
+        // A tracker has to be closed to be waited for. It tracks what comes later all the
+        // same.
+        detached.close();
+        detached.wait().await;
     }
 
     async fn attempts<R: FromReply>(
@@ -202,12 +214,12 @@ impl Client {
                 return Err(Error::new(operation, attempts, failure, cause));
             };
             let (app, op) = (&*config.app, operation.name());
-            tracing::info!(app, op, attempts, ?delay, %failure, "a call to Mesibo is tried again");
+            tracing::info!(app, op, attempts, ?delay, %failure, "retrying a call to Mesibo");
             sleep(delay).await;
         }
     }
 
-    /// One attempt. It counts as soon as nothing holds it back.
+    /// Makes one attempt, which counts as soon as it is admitted.
     async fn attempt<R: FromReply>(
         &self,
         operation: &Operation<R>,
@@ -219,14 +231,12 @@ impl Client {
             uri,
             template,
             pool,
-            limit,
-            breaker,
+            admission,
             observer,
             ..
         } = &*self.0;
-        let pass = breaker.enter().map_err(|failure| (failure, None))?;
-        let _slot = limit.enter().await.map_err(|failure| (failure, None))?;
-        progress.attempt();
+        let admitted = admission.enter().await.map_err(|failure| (failure, None))?;
+        progress.begin_attempt();
         observer.attempt(operation.name());
 
         let token = token.load_full();
@@ -241,26 +251,32 @@ impl Client {
         )
         .instrument(client_span(uri))
         .await;
-        let result = answer.and_then(|answer| read(operation.name(), answer, token.secret()));
-        pass.finish(
-            result
-                .as_ref()
-                .err()
-                .is_none_or(|(failure, _)| failure.is_answer()),
-        );
+        let result = answer.and_then(|answer| interpret(operation.name(), answer, token.secret()));
+        let answered = match &result {
+            Ok(_) => true,
+            Err((failure, _)) => failure.is_answer(),
+        };
+        admitted.finish(answered);
         result
     }
 }
 
-impl Inner {
-    /// Tells the observer that a call is over.
-    fn observe<R>(&self, op: &'static str, started: std::time::Instant, result: &Result<R, Error>) {
-        let outcome = result.as_ref().err().map_or(Error::NONE, Error::outcome);
-        self.observer.call(op, outcome, started.elapsed());
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("app", self.app())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }
 
-/// The span of an HTTP request, as OpenTelemetry's conventions for HTTP have it.
+/// The error of an operation whose deadline passed. From now on nothing of it is sent.
+fn out_of_time<R>(operation: &Operation<R>, progress: &Progress) -> Error {
+    let sent = progress.give_up();
+    Error::out_of_time(operation, progress.attempts(), sent)
+}
+
+/// The span of an HTTP request, as OpenTelemetry's semantic conventions for HTTP have it.
 fn client_span(uri: &Uri) -> Span {
     tracing::debug_span!(
         "POST",
@@ -270,53 +286,4 @@ fn client_span(uri: &Uri) -> Span {
         server.port = uri.port_u16(),
         http.response.status_code = field::Empty,
     )
-}
-
-/// Decides what an answer means.
-fn read<R: FromReply>(
-    op: &str,
-    answer: Answer,
-    token: &SecretString,
-) -> Result<R, (Failure, Cause)> {
-    let Answer {
-        status,
-        retry_after,
-        body,
-    } = answer;
-    if status.is_redirection() {
-        let status = status.as_u16();
-        return Err((Failure::Redirect { status }, None));
-    }
-    let http = Failure::Http {
-        status: status.as_u16(),
-        retry_after,
-    };
-    let malformed = |problem, body: &[u8]| Failure::Malformed {
-        problem,
-        excerpt: redact::excerpt(body, token),
-    };
-    let refused = |code: Option<String>| Failure::Refused {
-        code: code
-            .map(|code| redact::printable(&redact::without_token(&code, token), MAX_CODE_LENGTH)),
-        retry_after,
-    };
-    let body = match body {
-        Body::Whole(body) => body,
-        _ if !status.is_success() => return Err((http, None)),
-        Body::TooLarge(start) => {
-            return Err((malformed("the reply is too large", &start), None));
-        }
-        Body::Lost(error) => return Err((Failure::ConnectionLost, Some(error.into()))),
-    };
-    match (status.is_success(), Reply::read(&body, op)) {
-        (true, Ok(reply)) => {
-            R::from_reply(&reply).map_err(|problem| (malformed(problem, &body), None))
-        }
-        (true, Err(NotDone::Unreadable(problem))) => Err((malformed(problem, &body), None)),
-        (_, Err(NotDone::Refused(code))) => Err((refused(code), None)),
-        // Without a result, under an HTTP error, it is some gateway's error.
-        (true, Err(NotDone::Error(code))) => Err((refused(Some(code)), None)),
-        // A yes under an HTTP error is nothing to build on.
-        (false, _) => Err((http, None)),
-    }
 }

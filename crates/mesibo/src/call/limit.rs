@@ -1,4 +1,4 @@
-//! How many requests are in flight, and how many wait.
+//! How many requests are in flight, and how many calls wait until one ends.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use tokio::{
 
 use crate::error::Failure;
 
-/// When a call that was turned away may come back: by then those that wait now had
-/// their turn, or were turned away themselves.
+/// When a call that was rejected may be repeated: by then those that wait now have got a
+/// slot, or were rejected themselves.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Lets so many requests through at a time, and a few more wait. What is above is
-/// turned away at once: a queue that grows only makes everyone late.
+/// Limits the requests in flight. A few more calls may wait, for a while; the rest is
+/// rejected at once, because a longer queue would make every call late.
 pub(super) struct Limit {
     max_in_flight: usize,
     slots: Semaphore,
@@ -39,16 +39,22 @@ impl Limit {
         self.max_in_flight - self.slots.available_permits()
     }
 
-    /// How many wait.
+    /// How many calls wait.
     pub(super) fn waiting(&self) -> usize {
         self.max_waiting - self.queue.available_permits()
     }
 
-    /// Waits for a slot, which is free again when the permit is dropped.
-    pub(super) async fn enter(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        if let Ok(slot) = self.slots.try_acquire() {
-            return Ok(slot);
-        }
+    /// A slot, if one is free. Dropping the permit frees the slot.
+    pub(super) fn try_enter(&self) -> Option<SemaphorePermit<'_>> {
+        self.slots.try_acquire().ok()
+    }
+
+    /// Waits for a slot.
+    ///
+    /// # Errors
+    ///
+    /// If too many calls wait already, or no slot becomes free in time.
+    pub(super) async fn wait(&self) -> Result<SemaphorePermit<'_>, Failure> {
         let overloaded = Failure::Overloaded {
             retry_after: RETRY_AFTER,
         };
@@ -69,14 +75,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn slots_are_waited_for_by_a_few_and_for_a_while() {
         let limit = Limit::new(2, 1, Duration::from_millis(500));
-        let first = limit.enter().await.unwrap();
-        let _second = limit.enter().await.unwrap();
+        let first = limit.try_enter().unwrap();
+        let _second = limit.try_enter().unwrap();
+        assert!(limit.try_enter().is_none());
 
-        let (waited, turned_away) = tokio::join!(limit.enter(), limit.enter());
+        let (waited, rejected) = tokio::join!(limit.wait(), limit.wait());
         assert!(matches!(waited, Err(Failure::Overloaded { .. })));
-        assert!(matches!(turned_away, Err(Failure::Overloaded { .. })));
+        assert!(matches!(rejected, Err(Failure::Overloaded { .. })));
 
-        let (third, ()) = tokio::join!(limit.enter(), async { drop(first) });
+        let (third, ()) = tokio::join!(limit.wait(), async { drop(first) });
         assert!(third.is_ok());
     }
 }

@@ -1,8 +1,12 @@
-//! One call: of one attempt, or a few where that is safe.
+//! One call: an attempt, or a few where that is safe.
 
+mod admission;
 mod breaker;
-pub(crate) mod client;
+mod client;
+mod interpret;
 mod limit;
-pub(crate) mod progress;
+mod observed;
 mod retry;
 mod write;
+
+pub use client::{Client, State};

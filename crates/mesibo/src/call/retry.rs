@@ -1,13 +1,13 @@
-//! When another attempt is safe, and worth it.
+//! When another attempt is safe and worthwhile.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tower::retry::budget::{Budget as _, TpsBudget};
 
-use crate::{error::Failure, wire::operation::Idempotency};
+use crate::{error::Failure, wire::Idempotency};
 
-/// Most attempts besides the first.
+/// Maximum number of attempts of a call besides the first.
 const MAX_RETRIES: u32 = 2;
 
 /// Backoff before the second attempt, doubled before each further one.
@@ -16,9 +16,9 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 /// Longest backoff.
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
-/// The retries of all calls together. Under an outage, retries of everything would
-/// be the last thing that the backend needs, so they are a part of the calls, and a
-/// few a second besides, for those who make few calls.
+/// The budget for the retries of all calls of a client. If everything were retried during an
+/// outage, the retries would prolong it, so there are as many as a fifth of the calls, and
+/// three a second for clients that make few calls.
 pub(super) struct Retries {
     budget: TpsBudget,
 }
@@ -38,8 +38,8 @@ impl Retries {
         self.budget.deposit();
     }
 
-    /// How long to wait before the next attempt of a call; none if there is to be no
-    /// other.
+    /// How long to wait before the next attempt of a call, or `None` if there must be no
+    /// other. `attempts` is how many were made.
     pub(super) fn delay(
         &self,
         failure: &Failure,
@@ -59,9 +59,8 @@ impl Retries {
     }
 }
 
-/// The least delay after which an operation that failed like this is safe to repeat;
-/// none if it never is. What was sent is repeated only if it changes nothing in the
-/// first place.
+/// The shortest delay after which an operation that failed like this can be repeated, or
+/// `None` if it must not be. What may have been sent is repeated only if it changes nothing.
 fn repeatable(failure: &Failure, idempotency: Idempotency) -> Option<Duration> {
     match failure {
         Failure::Unreachable => Some(Duration::ZERO),
@@ -74,8 +73,8 @@ fn repeatable(failure: &Failure, idempotency: Idempotency) -> Option<Duration> {
     }
 }
 
-/// Full jitter: any time up to the bound, so that calls that failed together do not
-/// come back together.
+/// A random time up to the bound ("full jitter"), so that calls that failed at the same time
+/// are not repeated at the same time.
 fn backoff(retries: u32) -> Duration {
     let bound = FIRST_BACKOFF
         .saturating_mul(1 << retries.min(16))
@@ -139,6 +138,7 @@ mod tests {
             Failure::Overloaded { retry_after },
             Failure::Down { retry_after },
             Failure::OutOfTime { sent: false },
+            Failure::Cancelled,
             Failure::Malformed {
                 problem: "",
                 excerpt: String::new(),
@@ -184,7 +184,7 @@ mod tests {
                     .is_some(),
             );
         }
-        // 30 are those of ten seconds; the test may take a little longer than that.
+        // The three a second of a window of 10 s are 30; a test that takes longer gets more.
         assert!((2_000..2_100).contains(&allowed), "{allowed}");
     }
 }

@@ -1,4 +1,4 @@
-//! A call that changes something, and what becomes of it once nobody waits any longer.
+//! A call that changes something, which goes on, detached, when its caller goes away.
 
 use std::{future::pending, mem, pin::Pin, sync::Arc, thread, time::Duration};
 
@@ -6,78 +6,97 @@ use tokio::{
     runtime::Handle,
     time::{Instant, timeout, timeout_at},
 };
+use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use super::progress::{Progress, out_of_time};
 use crate::{
-    error::Error,
-    wire::{operation::Operation, reply::FromReply},
+    error::{Error, Failure},
+    net::Progress,
+    wire::{FromReply, Operation},
 };
 
-/// How long a write that was sent goes on without anybody who waits for it.
-const RUN_ON: Duration = Duration::from_secs(5);
+/// How long a detached write goes on.
+const MAX_DETACHED: Duration = Duration::from_secs(5);
 
-/// A write under way. What is on the wire cannot be called back: dropped before its end, it
-/// ends unsent, or else goes on by itself for a while, so that its outcome becomes known
-/// and its connection can be used again.
-pub(super) struct Write<R: FromReply> {
+/// A write under way. A request that was sent cannot be called back. So, when this is dropped
+/// before the end, a write that was not sent ends, and one that was sent is detached: it goes
+/// on for a while in a task of its own, so that its outcome becomes known and its connection
+/// can be used again.
+pub(super) struct DetachableWrite<'a, R: FromReply> {
     operation: Arc<Operation<R>>,
     progress: Progress,
-    attempts: Pin<Box<dyn Future<Output = Result<R, Error>> + Send>>,
-    /// Who is to learn the outcome; none once it did.
-    learn: Option<Learn<R>>,
+    attempts: Attempts<R>,
+    /// What is called with the outcome; `None` once it was.
+    on_outcome: Option<OnOutcome<R>>,
+    detached: &'a TaskTracker,
 }
 
-type Learn<R> = Box<dyn FnOnce(&Result<R, Error>) + Send>;
+type Attempts<R> = Pin<Box<dyn Future<Output = Result<R, Error>> + Send>>;
 
-impl<R: FromReply> Write<R> {
-    /// The write that `attempts` make of an operation. `learn` is told what became of it.
+type OnOutcome<R> = Box<dyn FnOnce(&Result<R, Error>) + Send>;
+
+impl<'a, R: FromReply> DetachableWrite<'a, R> {
+    /// The write that `attempts` make of an operation. Should it be detached, `detached`
+    /// tracks it.
     pub(super) fn new(
         operation: Arc<Operation<R>>,
         progress: Progress,
         attempts: impl Future<Output = Result<R, Error>> + Send + 'static,
-        learn: impl FnOnce(&Result<R, Error>) + Send + 'static,
+        on_outcome: impl FnOnce(&Result<R, Error>) + Send + 'static,
+        detached: &'a TaskTracker,
     ) -> Self {
         Self {
             operation,
             progress,
             attempts: Box::pin(attempts),
-            learn: Some(Box::new(learn)),
+            on_outcome: Some(Box::new(on_outcome)),
+            detached,
         }
     }
 
-    /// Waits for its end, until `deadline` at the latest.
+    /// Waits for the end of the write, until `deadline` at the latest.
     pub(super) async fn end_by(mut self, deadline: Instant) -> Result<R, Error> {
-        match timeout_at(deadline, &mut self.attempts).await {
-            Ok(result) => {
-                if let Some(learn) = self.learn.take() {
-                    learn(&result);
-                }
-                result
-            }
-            Err(_) => Err(out_of_time(&self.operation, &self.progress)),
+        let Ok(result) = timeout_at(deadline, &mut self.attempts).await else {
+            let sent = self.progress.give_up();
+            self.abandon(Failure::OutOfTime { sent });
+            let attempts = self.progress.attempts();
+            return Err(Error::out_of_time(&self.operation, attempts, sent));
+        };
+        if let Some(on_outcome) = self.on_outcome.take() {
+            on_outcome(&result);
         }
+        result
     }
-}
 
-impl<R: FromReply> Drop for Write<R> {
-    fn drop(&mut self) {
-        let Some(learn) = self.learn.take().filter(|_| !thread::panicking()) else {
+    /// Nobody waits for the write any longer. If nothing of it was sent, it failed with
+    /// `unsent`.
+    fn abandon(&mut self, unsent: Failure) {
+        let Some(on_outcome) = self.on_outcome.take().filter(|_| !thread::panicking()) else {
             return;
         };
         if !self.progress.give_up() {
-            return learn(&Err(out_of_time(&self.operation, &self.progress)));
+            let attempts = self.progress.attempts();
+            let error = Error::new(&self.operation, attempts, unsent, None);
+            return on_outcome(&Err(error));
         }
-        // Without a runtime everything ends.
+        // Without a runtime nothing can go on.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
         let attempts = mem::replace(&mut self.attempts, Box::pin(pending()));
         let (operation, progress) = (Arc::clone(&self.operation), self.progress.clone());
-        let run_on = async move {
-            let result = timeout(RUN_ON, attempts).await;
-            learn(&result.unwrap_or_else(|_| Err(out_of_time(&operation, &progress))));
+        let rest = async move {
+            let result = timeout(MAX_DETACHED, attempts).await;
+            let out_of_time = |_| Err(Error::out_of_time(&operation, progress.attempts(), true));
+            on_outcome(&result.unwrap_or_else(out_of_time));
         };
-        runtime.spawn(run_on.in_current_span());
+        let rest = self.detached.track_future(rest.in_current_span());
+        runtime.spawn(rest);
+    }
+}
+
+impl<R: FromReply> Drop for DetachableWrite<'_, R> {
+    fn drop(&mut self) {
+        self.abandon(Failure::Cancelled);
     }
 }

@@ -1,4 +1,4 @@
-//! How connections to Mesibo are made: TCP, the proxy, TLS.
+//! How connections to Mesibo are opened: TCP, the proxy, TLS.
 
 use std::time::Duration;
 
@@ -6,33 +6,41 @@ use http::Uri;
 use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
     client::{
-        legacy::connect::{HttpConnector, proxy::Tunnel},
+        legacy::connect::{HttpConnector, dns::GaiResolver, proxy::Tunnel},
         proxy::matcher::Matcher,
     },
     rt::TokioIo,
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tower::{BoxError, Service, ServiceBuilder, timeout::TimeoutLayer, util::BoxCloneSyncService};
 
+use super::stream::Transport;
 use crate::config::{Config, Proxy, is_loopback};
 
-/// A connection, with TLS or without.
+/// A stream to Mesibo, with TLS or without.
 pub(crate) type TcpOrTls = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// Makes connections, whatever is on the way.
-pub(crate) type Connector = BoxCloneSyncService<Uri, TcpOrTls, BoxError>;
+/// Opens streams to the host of a URL.
+pub(super) type Connector<S> = BoxCloneSyncService<Uri, S, BoxError>;
 
-/// The way to Mesibo.
+impl Transport for TcpOrTls {
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(match self {
+            MaybeHttpsStream::Http(tcp) => tcp.inner(),
+            MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner().inner(),
+        })
+    }
+}
+
+/// The connector that a configuration describes.
 ///
 /// # Errors
 ///
 /// If the certificates or the proxy cannot be used.
-pub(crate) fn connector(config: &Config) -> Result<Connector, BoxError> {
-    let mut tcp = HttpConnector::new();
-    // The URL may be of HTTPS; the layer above sees to that.
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
+pub(super) fn connector(config: &Config) -> Result<Connector<TcpOrTls>, BoxError> {
+    let tcp = tcp(GaiResolver::new(), config.connect_timeout);
     let tls = HttpsConnectorBuilder::new()
         .with_tls_config(tls(config.ca_certificates.as_deref())?)
         .https_or_http()
@@ -47,7 +55,7 @@ pub(crate) fn connector(config: &Config) -> Result<Connector, BoxError> {
         .all(proxy.as_str())
         .build()
         .intercept(&upstream)
-        .ok_or("the proxy is not one")?;
+        .ok_or("the URL of the proxy is not that of an HTTP proxy")?;
     let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
     if let Some(credentials) = proxy.basic_auth() {
         tunnel = tunnel.with_auth(credentials.clone());
@@ -56,7 +64,19 @@ pub(crate) fn connector(config: &Config) -> Result<Connector, BoxError> {
     Ok(within(config.connect_timeout, connector))
 }
 
-fn within<C>(connect_timeout: Duration, connector: C) -> Connector
+/// Opens TCP connections. The addresses of a name share `connect_timeout`, so that one that
+/// does not answer leaves time for the next.
+fn tcp<R>(resolver: R, connect_timeout: Duration) -> HttpConnector<R> {
+    let mut tcp = HttpConnector::new_with_resolver(resolver);
+    // TLS is for the connector around this one, so HTTPS is no mistake here.
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(connect_timeout));
+    tcp
+}
+
+/// Gives a connector a time limit for all that it does.
+fn within<C>(connect_timeout: Duration, connector: C) -> Connector<TcpOrTls>
 where
     C: Service<Uri, Response = TcpOrTls, Error = BoxError> + Clone + Send + Sync + 'static,
     C::Future: Send,
@@ -73,11 +93,56 @@ fn tls(pem: Option<&[u8]>) -> Result<rustls::ClientConfig, BoxError> {
         roots.add(certificate?)?;
     }
     if roots.is_empty() {
-        tracing::warn!("there are no certificate authorities to trust; HTTPS will fail");
+        tracing::warn!("no certificate authority is trusted; HTTPS will fail");
     }
     let provider = rustls::crypto::ring::default_provider();
     Ok(rustls::ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, net::SocketAddr};
+
+    use socket2::{Domain, Socket, Type};
+    use tokio::{net::TcpListener, time::timeout};
+    use tower::{ServiceExt as _, service_fn};
+
+    use super::*;
+
+    /// An address that does not answer: Linux ignores who wants to connect while the queue
+    /// of a listener is full. The sockets keep it so.
+    async fn dead_address() -> (SocketAddr, Vec<Socket>, Vec<TcpStream>) {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        listener.bind(&any.into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) =
+            timeout(Duration::from_millis(200), TcpStream::connect(address)).await
+        {
+            queued.push(stream.unwrap());
+        }
+        (address, vec![listener], queued)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+        let (dead, _listener, _queued) = dead_address().await;
+        let live = SocketAddr::from(([127, 0, 0, 2], dead.port()));
+        let listener = TcpListener::bind(live).await.unwrap();
+        let resolver =
+            service_fn(move |_| async move { Ok::<_, Infallible>(vec![dead, live].into_iter()) });
+
+        let connect_timeout = Duration::from_secs(2);
+        let uri = Uri::from_static("http://mesibo.test");
+        let connecting = tcp(resolver, connect_timeout).oneshot(uri);
+        let stream = timeout(connect_timeout, connecting).await;
+        let stream = stream.expect("one address answers").unwrap();
+        assert_eq!(stream.inner().peer_addr().unwrap(), live);
+        listener.accept().await.unwrap();
+    }
 }

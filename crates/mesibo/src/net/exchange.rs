@@ -1,12 +1,6 @@
-//! One HTTP exchange: a form goes out, and an answer comes back, or part of one.
+//! One HTTP exchange: a form goes out, and an answer comes back, or a part of one.
 
-use std::{
-    array,
-    convert::Infallible,
-    pin::Pin,
-    task::{Context, Poll},
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{
@@ -14,31 +8,26 @@ use http::{
     header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT},
     uri::{PathAndQuery, Scheme},
 };
-use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tower::BoxError;
 use tracing::Span;
 
-use super::{pool::Pool, stream::Stale};
+use super::{
+    body::FormBody,
+    pool::Pool,
+    progress::Progress,
+    stream::{Stale, Transport},
+};
 use crate::{
-    call::progress::Progress,
     error::{Cause, Failure},
     observer::Observer,
 };
 
-/// What every request has.
+/// What all requests have in common.
 pub(crate) struct Template {
     path: Uri,
     headers: HeaderMap,
-}
-
-/// A form that tells when it is taken to be sent. hyper asks a body for its bytes
-/// only when it has a connection to write them to.
-pub(crate) struct FormBody {
-    /// What is still to be sent.
-    parts: array::IntoIter<Bytes, 2>,
-    progress: Progress,
 }
 
 /// An HTTP response, read to its end.
@@ -50,25 +39,28 @@ pub(crate) struct Answer {
 
 /// The body of a response.
 pub(crate) enum Body {
+    /// The whole body.
     Whole(Vec<u8>),
+    /// The beginning of a body that exceeds the limit.
     TooLarge(Vec<u8>),
+    /// The connection was lost before the end of the body.
     Lost(hyper::Error),
 }
 
 impl Template {
-    /// For requests to a URL.
+    /// What requests to a URL have in common.
     ///
     /// # Errors
     ///
-    /// If it has no host, or the user agent is no header.
+    /// If the URL has no host, or the user agent cannot be the value of a header.
     pub(crate) fn new(uri: &Uri, user_agent: &str) -> Result<Self, BoxError> {
         let host = uri.host().ok_or("the URL has no host")?;
-        let is_usual = |port| match port {
+        let is_default = |port| match port {
             80 => uri.scheme() == Some(&Scheme::HTTP),
             443 => uri.scheme() == Some(&Scheme::HTTPS),
             _ => false,
         };
-        let host = match uri.port_u16().filter(|&port| !is_usual(port)) {
+        let host = match uri.port_u16().filter(|&port| !is_default(port)) {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
         };
@@ -94,12 +86,14 @@ impl Template {
     }
 }
 
-/// Posts a form, which is in two parts, and reads the answer, up to a limit.
+/// Posts a form, which is in two parts, and reads the answer, of whose body at most
+/// `max_reply_bytes` and one frame are held.
 ///
-/// An idle connection that turns out to be closed is as good as none, so the next is
-/// taken. This ends, for it is idle no longer.
-pub(crate) async fn post(
-    pool: &Pool,
+/// A pooled connection may turn out to be closed before anything was written to it. Then the
+/// next connection is taken: each turn of the loop uses up one of the pool's, and a new
+/// connection ends it.
+pub(crate) async fn post<S: Transport>(
+    pool: &Pool<S>,
     template: &Template,
     form: [Bytes; 2],
     max_reply_bytes: usize,
@@ -109,10 +103,7 @@ pub(crate) async fn post(
     loop {
         let unreachable = |error| (Failure::Unreachable, Some(error));
         let mut connection = pool.take().await.map_err(unreachable)?;
-        let body = FormBody {
-            parts: form.clone().into_iter(),
-            progress: progress.clone(),
-        };
+        let body = FormBody::new(form.clone(), progress.clone());
         let request = template.request(body, observer);
         let read = |response| Answer::read(response, max_reply_bytes);
         match connection.send(request, read).await {
@@ -121,9 +112,9 @@ pub(crate) async fn post(
                 return Ok(answer);
             }
             Err(error)
-                if connection.is_reused() && (!progress.is_sent() || Stale::is_behind(&error)) =>
+                if connection.is_reused() && (!progress.is_sent() || Stale::caused(&error)) =>
             {
-                progress.unsend();
+                progress.mark_unsent();
             }
             Err(error) => return Err(without_response(error, progress)),
         }
@@ -161,32 +152,7 @@ impl Answer {
     }
 }
 
-impl http_body::Body for FormBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if !self.progress.send() {
-            // Whoever waited for it went away, and so will this.
-            return Poll::Pending;
-        }
-        Poll::Ready(self.parts.next().map(|part| Ok(Frame::data(part))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.parts.len() == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let bytes: usize = self.parts.as_slice().iter().map(Bytes::len).sum();
-        SizeHint::with_exact(bytes as u64)
-    }
-}
-
-/// What it means that no HTTP response came.
+/// The failure of a request to which no HTTP response came.
 fn without_response(error: hyper::Error, progress: &Progress) -> (Failure, Cause) {
     let failure = if !progress.is_sent() {
         Failure::Unreachable
@@ -201,8 +167,8 @@ fn without_response(error: hyper::Error, progress: &Progress) -> (Failure, Cause
     (failure, Some(error.into()))
 }
 
-/// Reads a `Retry-After`: seconds, or a date, of which the past means now (RFC
-/// 9110, section 10.2.3).
+/// Reads a `Retry-After`: seconds, or a date, of which the past means now (RFC 9110, section
+/// 10.2.3).
 fn retry_after(value: &str) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse() {
         return Some(Duration::from_secs(seconds));

@@ -1,6 +1,15 @@
 //! Connections to Mesibo, and what is exchanged on them.
 
-pub(crate) mod connector;
-pub(crate) mod exchange;
-pub(crate) mod pool;
+mod body;
+mod connection;
+mod connector;
+mod exchange;
+mod pool;
+mod progress;
 mod stream;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use exchange::{Answer, Body, Template, post};
+pub(crate) use pool::Pool;
+pub(crate) use progress::Progress;

@@ -1,75 +1,53 @@
-//! The connections to Mesibo, and which of them are idle.
+//! The pool of connections to Mesibo.
 //!
-//! A connection has no task of its own: the call that uses it reads and writes, so that
-//! nothing of a call goes from one task to another and back. For the same reason each
-//! thread keeps the idle connections that were used on it last, as Envoy's workers do.
+//! The pools of reqwest and hyper-util hide the stream, so that a pooled connection cannot
+//! be checked before it is used: of 10,000 messages to a backend that closes idle
+//! connections at random, 431 were lost without the check, and 0 to 4 with it. They also
+//! give each connection a task: with connections that calls drive, and idle ones that stay
+//! with the thread that used them last, the processor time of a call fell from 1.48 to 0.81
+//! times that of the shortest possible facade.
 
 use std::{
     collections::VecDeque,
-    future::poll_fn,
     mem,
-    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::{Context, Waker},
     time::Duration,
 };
 
-use http::{Request, Response, Uri};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
+use http::Uri;
 use thread_local::ThreadLocal;
-use tokio::{
-    task::unconstrained,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 use tower::{BoxError, ServiceExt as _};
 
 use super::{
-    connector::{Connector, connector},
-    exchange::FormBody,
-    stream::{CheckedStream, NextRequest},
+    connection::Connection,
+    connector::{Connector, TcpOrTls, connector},
+    stream::Transport,
 };
 use crate::{config::Config, observer::Observer};
 
-/// Makes connections, and keeps those that can be used again.
-pub(crate) struct Pool {
-    connector: Connector,
+/// Opens connections, and keeps those that can be used again.
+pub(crate) struct Pool<S: Transport = TcpOrTls> {
+    connector: Connector<S>,
     uri: Uri,
     observer: Arc<dyn Observer>,
     idle_timeout: Duration,
     lifetime: Duration,
-    idle: ThreadLocal<Arc<Mutex<Idle>>>,
+    /// Each thread has its own, as a connection is registered with the runtime of the
+    /// thread that opened it.
+    idle: ThreadLocal<Arc<Mutex<Idle<S>>>>,
 }
 
 /// The idle connections of a thread.
-#[derive(Default)]
-struct Idle {
-    /// Each with the time when it became idle: the first has been for the longest.
-    connections: VecDeque<(Instant, Connection)>,
-    /// Whether a task closes those that are idle for too long.
+struct Idle<S: Transport> {
+    /// The connections, each with the time since when it is idle, the oldest first.
+    connections: VecDeque<(Instant, Connection<S>)>,
+    /// Whether a task closes connections that are idle for too long.
     is_watched: bool,
 }
 
-/// An open connection.
-pub(super) struct Connection {
-    sender: SendRequest<FormBody>,
-    driver: Driver,
-    next_request: NextRequest,
-    is_reused: bool,
-    expires_at: Instant,
-}
-
-/// Tells the observer that a connection is open, and, when it is dropped, that it is
-/// closed.
-pub(super) struct Open(Arc<dyn Observer>);
-
-/// What reads and writes, while there is a connection.
-struct Driver(Option<Box<http1::Connection<CheckedStream, FormBody>>>);
-
 impl Pool {
-    /// Opens none yet.
+    /// A pool without connections.
     ///
     /// # Errors
     ///
@@ -79,60 +57,68 @@ impl Pool {
         uri: Uri,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, BoxError> {
-        Ok(Self {
-            connector: connector(config)?,
+        Ok(Self::with_connector(
+            connector(config)?,
+            config,
+            uri,
+            observer,
+        ))
+    }
+}
+
+impl<S: Transport> Pool<S> {
+    pub(super) fn with_connector(
+        connector: Connector<S>,
+        config: &Config,
+        uri: Uri,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self {
+            connector,
             uri,
             observer,
             idle_timeout: config.idle_timeout,
             lifetime: config.connection_lifetime,
             idle: ThreadLocal::new(),
-        })
-    }
-
-    /// The connection that became idle last, or a new one.
-    ///
-    /// # Errors
-    ///
-    /// If none can be made.
-    pub(super) async fn take(&self) -> Result<Connection, BoxError> {
-        match self.take_idle() {
-            Some(connection) => Ok(connection),
-            None => self.open().await,
         }
     }
 
-    fn take_idle(&self) -> Option<Connection> {
+    /// The connection of this thread that became idle last, or a new one.
+    ///
+    /// # Errors
+    ///
+    /// If no connection can be opened.
+    pub(super) async fn take(&self) -> Result<Connection<S>, BoxError> {
+        match self.take_idle() {
+            Some(connection) => Ok(connection),
+            // Boxed, so that calls with a pooled connection are not as large as a handshake.
+            None => Box::pin(self.open()).await,
+        }
+    }
+
+    fn take_idle(&self) -> Option<Connection<S>> {
         let mut idle = lock(self.idle.get()?);
         let now = Instant::now();
         loop {
             let (since, connection) = idle.connections.pop_back()?;
-            if now < since + self.idle_timeout && now < connection.expires_at {
+            if now < since + self.idle_timeout && !connection.is_expired(now) {
                 return Some(connection);
             }
         }
     }
 
-    async fn open(&self) -> Result<Connection, BoxError> {
+    async fn open(&self) -> Result<Connection<S>, BoxError> {
         let stream = self.connector.clone().oneshot(self.uri.clone()).await?;
-        let (stream, next_request) =
-            CheckedStream::new(stream, Open::new(Arc::clone(&self.observer)));
-        let (sender, driver) = http1::handshake(stream).await?;
-        Ok(Connection {
-            sender,
-            driver: Driver(Some(Box::new(driver))),
-            next_request,
-            is_reused: false,
-            expires_at: Instant::now() + self.lifetime,
-        })
+        let observer = Arc::clone(&self.observer);
+        Ok(Connection::open(stream, self.lifetime, observer).await?)
     }
 
-    /// Keeps a connection whose answer was read, if it can be used again, and closes it
-    /// otherwise.
-    pub(super) fn put(&self, mut connection: Connection) {
-        if !connection.is_reusable() {
+    /// Takes a connection back whose response was read. One that cannot be used again is
+    /// closed.
+    pub(super) fn put(&self, mut connection: Connection<S>) {
+        if !connection.reuse() {
             return;
         }
-        connection.is_reused = true;
         let idle = self.idle.get_or_default();
         let mut own = lock(idle);
         own.connections.push_back((Instant::now(), connection));
@@ -142,83 +128,16 @@ impl Pool {
     }
 }
 
-impl Open {
-    fn new(observer: Arc<dyn Observer>) -> Self {
-        observer.connection_opened();
-        Self(observer)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.connection_closed();
-    }
-}
-
-impl Connection {
-    /// Whether it has had an answer before.
-    pub(super) fn is_reused(&self) -> bool {
-        self.is_reused
-    }
-
-    /// Sends a request, and reads its response. A connection whose future is dropped is
-    /// of no use any longer.
-    ///
-    /// # Errors
-    ///
-    /// If no response comes.
-    pub(super) async fn send<T, F: Future<Output = T>>(
-        &mut self,
-        request: Request<FormBody>,
-        read: impl FnOnce(Response<Incoming>) -> F,
-    ) -> hyper::Result<T> {
-        if self.is_reused {
-            self.next_request.begins();
-        }
-        let response = self.sender.send_request(request);
-        let exchange = async { Ok(read(response.await?).await) };
-        // Nothing but the connection brings the exchange on, so nothing else needs to
-        // wake it, not even tokio, for the sake of other tasks.
-        let mut exchange = pin!(unconstrained(exchange));
-        poll_fn(|context| {
-            self.driver.poll(context);
-            exchange
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()))
-        })
-        .await
-    }
-
-    /// Whether another request can be sent on it. Not if it is too old, and not if its
-    /// server has closed it, or has answered before all of the request was written, and
-    /// may never read the rest (hyper#4176).
-    fn is_reusable(&mut self) -> bool {
-        // It sees the end of the response, and nobody waits for anything else.
-        self.driver.poll(&mut Context::from_waker(Waker::noop()));
-        self.sender.is_ready() && Instant::now() < self.expires_at
-    }
-}
-
-impl Driver {
-    fn poll(&mut self, context: &mut Context<'_>) {
-        if let Some(connection) = &mut self.0
-            && Pin::new(connection).poll(context).is_ready()
-        {
-            // How it ended, the exchange learns.
-            self.0 = None;
-        }
-    }
-}
-
-/// Closes connections once they are idle for too long, until none is left.
-async fn close_idle(idle: Weak<Mutex<Idle>>, timeout: Duration) {
+/// Closes connections that are idle for too long, until none is left.
+async fn close_idle<S: Transport>(idle: Weak<Mutex<Idle<S>>>, timeout: Duration) {
     while let Some(next) = idle.upgrade().and_then(|idle| lock(&idle).close(timeout)) {
         sleep_until(next).await;
     }
 }
 
-impl Idle {
-    /// Closes those that are idle for too long. When the next will be.
+impl<S: Transport> Idle<S> {
+    /// Closes connections that are idle for too long. Returns when the next will be, if any
+    /// is left.
     fn close(&mut self, timeout: Duration) -> Option<Instant> {
         let now = Instant::now();
         while let Some(&(since, _)) = self.connections.front() {
@@ -232,6 +151,15 @@ impl Idle {
     }
 }
 
-fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
+impl<S: Transport> Default for Idle<S> {
+    fn default() -> Self {
+        Self {
+            connections: VecDeque::new(),
+            is_watched: false,
+        }
+    }
+}
+
+fn lock<S: Transport>(idle: &Mutex<Idle<S>>) -> MutexGuard<'_, Idle<S>> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,8 @@
-//! A connection that is checked before it is used again.
+//! A stream that is checked before a pooled connection sends another request on it.
 //!
-//! Servers close idle connections whenever they like, and the end of one may have
-//! arrived without anything having been told yet. A request that is written then is
-//! lost, and nobody knows whether it was carried out. So, before the first write of a
-//! request, the socket itself is asked.
+//! Servers close idle connections whenever they like, and the end of one may have arrived
+//! before anything noticed. A request that is written then is lost, and nobody knows whether
+//! it was carried out. So the socket itself is asked before the first write of a request.
 
 use std::{
     error, fmt, io, iter,
@@ -13,24 +12,31 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::MaybeHttpsStream;
 use socket2::SockRef;
 
-use super::{connector::TcpOrTls, pool::Open};
+use crate::observer::Observer;
 
-/// A connection that is checked before it is used again.
-pub(super) struct CheckedStream {
-    stream: TcpOrTls,
-    _open: Open,
+/// A stream over a TCP socket.
+pub(crate) trait Transport: Read + Write + Send + Unpin + 'static {
+    /// The socket beneath everything else.
+    fn socket(&self) -> SockRef<'_>;
+}
+
+/// A stream that is checked before another request is sent on it. The observer is told when
+/// it is opened and when it is closed.
+pub(super) struct CheckedStream<S> {
+    stream: S,
+    observer: Arc<dyn Observer>,
     next_request: NextRequest,
 }
 
-/// Whether what is written next is the beginning of another request than the first.
-/// Before the first, TLS may have sent something. Clones are of the same connection.
+/// Whether the next write is the first of another request. It is not set for the first
+/// request on a stream, before which TLS may have received something. All clones are of the
+/// same stream.
 #[derive(Clone, Default)]
 pub(super) struct NextRequest(Arc<AtomicBool>);
 
@@ -38,44 +44,55 @@ pub(super) struct NextRequest(Arc<AtomicBool>);
 #[derive(Debug)]
 pub(super) struct Stale;
 
-impl CheckedStream {
-    pub(super) fn new(stream: TcpOrTls, open: Open) -> (Self, NextRequest) {
+impl<S: Transport> CheckedStream<S> {
+    pub(super) fn new(stream: S, observer: Arc<dyn Observer>) -> (Self, NextRequest) {
+        observer.connection_opened();
         let next_request = NextRequest::default();
         let checked = Self {
             stream,
-            _open: open,
+            observer,
             next_request: next_request.clone(),
         };
         (checked, next_request)
     }
 
-    /// Makes sure, before something is written, that nothing has come in, neither the
-    /// end nor anything else, for nothing was asked.
-    fn check(&self) -> io::Result<()> {
-        if !self.next_request.0.swap(false, Ordering::Relaxed) {
-            return Ok(());
+    /// Makes a write. Before the first one of a request, makes sure that nothing was
+    /// received: neither the end of the stream, nor data that no request has asked for.
+    fn checked(
+        &mut self,
+        write: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if self.next_request.0.load(Ordering::Relaxed) {
+            match self.stream.socket().peek(&mut [MaybeUninit::uninit()]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                _ => {
+                    let stale = io::Error::new(io::ErrorKind::ConnectionAborted, Stale);
+                    return Poll::Ready(Err(stale));
+                }
+            }
         }
-        let socket = match &self.stream {
-            MaybeHttpsStream::Http(tcp) => tcp.inner(),
-            MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner().inner(),
-        };
-        match SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            _ => Err(io::Error::new(io::ErrorKind::ConnectionAborted, Stale)),
-        }
+        let written = ready!(write(Pin::new(&mut self.stream)));
+        self.next_request.0.store(false, Ordering::Relaxed);
+        Poll::Ready(written)
+    }
+}
+
+impl<S> Drop for CheckedStream<S> {
+    fn drop(&mut self) {
+        self.observer.connection_closed();
     }
 }
 
 impl NextRequest {
-    /// Another request begins.
-    pub(super) fn begins(&self) {
+    /// Has the stream checked before its next write.
+    pub(super) fn begin(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
 impl Stale {
-    /// Whether this is why a request failed.
-    pub(super) fn is_behind(error: &(dyn error::Error + 'static)) -> bool {
+    /// Whether a request failed because its connection was stale.
+    pub(super) fn caused(error: &(dyn error::Error + 'static)) -> bool {
         iter::successors(Some(error), |error| error.source())
             .filter_map(|error| error.downcast_ref::<io::Error>()?.get_ref())
             .any(<dyn error::Error + Send + Sync>::is::<Self>)
@@ -90,7 +107,7 @@ impl fmt::Display for Stale {
 
 impl error::Error for Stale {}
 
-impl Read for CheckedStream {
+impl<S: Transport> Read for CheckedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -100,14 +117,13 @@ impl Read for CheckedStream {
     }
 }
 
-impl Write for CheckedStream {
+impl<S: Transport> Write for CheckedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        self.checked(|stream| stream.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -115,8 +131,7 @@ impl Write for CheckedStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        self.checked(|stream| stream.poll_write_vectored(cx, slices))
     }
 
     fn is_write_vectored(&self) -> bool {

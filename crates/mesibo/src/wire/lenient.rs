@@ -1,5 +1,5 @@
-//! Reading of loosely typed JSON: each function takes every form in which a value
-//! was seen, and gives `None` for all others.
+//! Readers of loosely typed JSON. Each accepts every form in which servers were seen to
+//! write a value, and gives `None` for all others.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,7 @@ pub(super) fn number(value: &Value) -> Option<u64> {
     }
 }
 
-/// A number that names something, and so is not 0.
+/// A number that identifies something. 0 identifies nothing.
 pub(super) fn id(value: &Value) -> Option<u64> {
     number(value).filter(|&id| id != 0)
 }
@@ -39,8 +39,8 @@ pub(super) fn boolean(value: &Value) -> Option<bool> {
     }
 }
 
-/// A text that is not empty, as a string or, for PHP makes no difference between
-/// `"1234"` and `1234`, as a number.
+/// A text that is not empty, as a string or as a number: PHP makes no difference between
+/// `"1234"` and `1234`.
 pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -49,8 +49,8 @@ pub(super) fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// A point in time, as seconds since 1970 or as `YYYY-MM-DD hh:mm:ss` in UTC.
-/// PHP writes 0 for "never", so that is none.
+/// A point in time, as seconds since 1970 or as `YYYY-MM-DD hh:mm:ss` in UTC. 0 is none:
+/// PHP writes it for "never".
 pub(super) fn time(value: &Value) -> Option<SystemTime> {
     match (number(value), value) {
         (Some(0), _) => None,
@@ -60,8 +60,8 @@ pub(super) fn time(value: &Value) -> Option<SystemTime> {
     }
 }
 
-/// The items of a list: an array, or a map of index to item. An empty list may be
-/// null, for PHP writes empty maps and empty lists alike.
+/// The items of a list: an array, or a map of index to item, in the order of the indices.
+/// null is an empty list: PHP writes empty maps and empty lists alike.
 pub(super) fn list(value: &Value) -> Option<Vec<&Value>> {
     match value {
         Value::Null => Some(Vec::new()),

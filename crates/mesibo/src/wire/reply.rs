@@ -1,6 +1,4 @@
-//! What Mesibo's replies hold: the verdict first, then what the operation
-//! promises. `lenient` beside this reads the single values, in all the shapes that
-//! Mesibo gives them.
+//! Replies of Mesibo: the result, then what the operation promises.
 
 use std::time::SystemTime;
 
@@ -9,26 +7,32 @@ use serde_json::{Map, Value};
 
 use super::{
     lenient::{boolean, id, list, number, text, time},
-    operation::op,
+    op,
 };
 
-/// A reply in which Mesibo said yes.
+/// A reply whose result is a success.
 #[derive(Default)]
 pub struct Reply(Map<String, Value>);
 
 /// Why a body is not a [`Reply`].
 #[derive(Debug)]
 pub enum NotDone {
-    /// Mesibo said no, with its error code if it gave one.
+    /// The result is a failure, with Mesibo's error code if it gave one.
     Refused(Option<String>),
     /// There is an error code, but no result.
     Error(String),
-    /// The body cannot be read as a reply at all.
+    /// The body cannot be read as a reply. The text says why.
     Unreadable(&'static str),
 }
 
-/// What an operation promises, read from its reply.
-pub trait FromReply: Sized + Send + 'static {
+mod sealed {
+    /// Keeps [`FromReply`](super::FromReply) to the types of this crate.
+    pub trait Sealed {}
+}
+
+/// What an operation promises, read from its reply. The types of [`reply`](crate::reply)
+/// implement it, and no others can.
+pub trait FromReply: sealed::Sealed + Sized + Send + 'static {
     /// Reads the reply, or says what it lacks.
     ///
     /// # Errors
@@ -36,17 +40,17 @@ pub trait FromReply: Sized + Send + 'static {
     /// If the reply lacks something that the operation promises.
     fn from_reply(reply: &Reply) -> Result<Self, &'static str>;
 
-    /// The id of what the operation made or sent, for the log.
+    /// The id of what the operation made, edited or sent, if the reply has one.
     fn id(&self) -> Option<u64> {
         None
     }
 }
 
-/// The reply of an operation that promises nothing more than a yes.
+/// The reply of an operation that promises nothing but its success.
 #[derive(Debug)]
 pub struct Done;
 
-/// The user that `useradd` or `usertoken` made a token for.
+/// The user for whom `useradd` or `usertoken` made a token.
 #[derive(Debug)]
 pub struct UserToken {
     /// Id of the user, not 0.
@@ -122,7 +126,7 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// If it is not a yes.
+    /// If the result is no success, or the body is no reply.
     pub fn read(body: &[u8], asked: &str) -> Result<Self, NotDone> {
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
         let body = body.trim_ascii();
@@ -135,8 +139,8 @@ impl Reply {
         let reply: Map<String, Value> = serde_json::from_slice(body)
             .map_err(|_| NotDone::Unreadable("the reply is not a JSON object"))?;
 
-        // Servers are loose with names, but that of another operation tells of a
-        // connection whose replies are out of step.
+        // Servers echo other names, too, but that of another operation means that the
+        // replies on this connection are out of step.
         let answered = reply.get("op").and_then(Value::as_str);
         if answered.is_some_and(|op| op != asked && op::ALL.contains(&op)) {
             return Err(NotDone::Unreadable("the reply is of another operation"));
@@ -159,7 +163,7 @@ impl Reply {
     }
 }
 
-/// The forms of `result` that were seen.
+/// Reads `result` in each form that was seen.
 fn verdict(value: &Value) -> Option<bool> {
     boolean(value).or_else(|| match value {
         Value::String(text) if text.trim().eq_ignore_ascii_case("OK") => Some(true),
@@ -168,11 +172,15 @@ fn verdict(value: &Value) -> Option<bool> {
     })
 }
 
+impl sealed::Sealed for Done {}
+
 impl FromReply for Done {
     fn from_reply(_: &Reply) -> Result<Self, &'static str> {
         Ok(Self)
     }
 }
+
+impl sealed::Sealed for UserToken {}
 
 impl FromReply for UserToken {
     fn from_reply(reply: &Reply) -> Result<Self, &'static str> {
@@ -187,6 +195,8 @@ impl FromReply for UserToken {
         Some(self.uid)
     }
 }
+
+impl sealed::Sealed for Users {}
 
 impl FromReply for Users {
     fn from_reply(reply: &Reply) -> Result<Self, &'static str> {
@@ -213,6 +223,8 @@ impl User {
     }
 }
 
+impl sealed::Sealed for Group {}
+
 impl FromReply for Group {
     fn from_reply(reply: &Reply) -> Result<Self, &'static str> {
         Ok(Self {
@@ -224,6 +236,8 @@ impl FromReply for Group {
         Some(self.gid)
     }
 }
+
+impl sealed::Sealed for Members {}
 
 impl FromReply for Members {
     fn from_reply(reply: &Reply) -> Result<Self, &'static str> {
@@ -252,6 +266,8 @@ impl Member {
         })
     }
 }
+
+impl sealed::Sealed for Sent {}
 
 impl FromReply for Sent {
     fn from_reply(reply: &Reply) -> Result<Self, &'static str> {

@@ -1,24 +1,25 @@
-//! The application's token, and the end of a form that it is.
+//! The application's token, encoded as the last parameter of every form.
 
 use bytes::Bytes;
 use form_urlencoded::byte_serialize;
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-/// How the parameter begins, behind others.
+/// The beginning of the parameter, which follows others.
 const NAME: &[u8] = b"&token=";
 
 /// An application's token.
 pub(crate) struct Token {
     secret: SecretString,
-    /// Encoded once, and wiped with the last form that is being sent.
+    /// `&token=` and the encoded token. The memory is wiped when the last form that has it
+    /// was sent.
     parameter: Bytes,
 }
 
 impl Token {
     pub(crate) fn new(secret: SecretString) -> Self {
         let token = secret.expose_secret().as_bytes();
-        // It never grows, which would leave a part of the token behind.
+        // The buffer never grows: a move would leave a copy of the token in freed memory.
         let mut parameter = Zeroizing::new(Vec::with_capacity(NAME.len() + 3 * token.len()));
         parameter.extend_from_slice(NAME);
         for part in byte_serialize(token) {
@@ -34,7 +35,7 @@ impl Token {
         &self.secret
     }
 
-    /// What makes a form whole: `&token=` and the encoded token.
+    /// The last part of a form: `&token=` and the encoded token.
     pub(crate) fn parameter(&self) -> Bytes {
         self.parameter.clone()
     }
@@ -48,7 +49,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_token_makes_a_form_whole(token: String) {
+        fn any_token_is_the_last_parameter_of_a_form(token: String) {
             let parameter = Token::new(token.clone().into()).parameter();
             let form = [b"op=useradd", &*parameter].concat();
             let decoded: Vec<_> = form_urlencoded::parse(&form).into_owned().collect();

@@ -1,0 +1,65 @@
+//! What the HTTP answer to an operation means for its call.
+
+use secrecy::SecretString;
+
+use crate::{
+    error::{Cause, Failure},
+    net::{Answer, Body},
+    wire::{FromReply, NotDone, Reply, excerpt, printable, without_token},
+};
+
+/// Longest error code that is passed on, in characters: as long as the `reason` of a
+/// `google.rpc.ErrorInfo` may be.
+const MAX_CODE_LENGTH: usize = 63;
+
+/// Reads the answer to an operation of this name.
+///
+/// # Errors
+///
+/// If it is not a reply that has what the operation promises.
+pub(super) fn interpret<R: FromReply>(
+    op: &str,
+    answer: Answer,
+    token: &SecretString,
+) -> Result<R, (Failure, Cause)> {
+    let Answer {
+        status,
+        retry_after,
+        body,
+    } = answer;
+    if status.is_redirection() {
+        let status = status.as_u16();
+        return Err((Failure::Redirect { status }, None));
+    }
+    let http = Failure::Http {
+        status: status.as_u16(),
+        retry_after,
+    };
+    let malformed = |problem, body: &[u8]| Failure::Malformed {
+        problem,
+        excerpt: excerpt(body, token),
+    };
+    let refused = |code: Option<String>| Failure::Refused {
+        code: code.map(|code| printable(&without_token(&code, token), MAX_CODE_LENGTH)),
+        retry_after,
+    };
+    let body = match body {
+        Body::Whole(body) => body,
+        _ if !status.is_success() => return Err((http, None)),
+        Body::TooLarge(start) => {
+            return Err((malformed("the reply is too large", &start), None));
+        }
+        Body::Lost(error) => return Err((Failure::ConnectionLost, Some(error.into()))),
+    };
+    match (status.is_success(), Reply::read(&body, op)) {
+        (true, Ok(reply)) => {
+            R::from_reply(&reply).map_err(|problem| (malformed(problem, &body), None))
+        }
+        (true, Err(NotDone::Unreadable(problem))) => Err((malformed(problem, &body), None)),
+        (_, Err(NotDone::Refused(code))) => Err((refused(code), None)),
+        (true, Err(NotDone::Error(code))) => Err((refused(Some(code)), None)),
+        // Under an HTTP error, a success is not to be relied on, and an error code without a
+        // result may be that of a gateway.
+        (false, _) => Err((http, None)),
+    }
+}

@@ -1,0 +1,6 @@
+//! The client against backends on real sockets.
+
+mod attempts;
+mod calls;
+mod cancelled;
+mod support;
