@@ -22,9 +22,9 @@ pub struct Ending {
     pub code: Option<String>,
     /// The id of what was made, or of the message.
     pub id: Option<u64>,
-    /// Whether the deadline passed before anything was sent: a repeat with a later
-    /// deadline may do better.
-    pub is_out_of_time: bool,
+    /// Whether the operation was given up before anything was sent, because its deadline
+    /// passed or its client went away: a repeat may do better.
+    pub is_given_up: bool,
 }
 
 impl Outcome {
@@ -49,7 +49,7 @@ impl Ending {
             failure: Some("abandoned"),
             code: None,
             id: None,
-            is_out_of_time: false,
+            is_given_up: false,
         }
     }
 }

@@ -247,7 +247,7 @@ impl<T: Clone + Send + Sync + 'static> Ticket<T> {
             // The answer holds for every repeat.
             Outcome::Done | Outcome::Unknown => self.keep(answer),
             // Repeats that wait have deadlines of their own, and try for themselves.
-            Outcome::NotDone if ending.is_out_of_time => self.release(),
+            Outcome::NotDone if ending.is_given_up => self.release(),
             // The answer holds for the repeats that wait now.
             Outcome::NotDone => {
                 self.release();

@@ -79,7 +79,7 @@ fn ending<R: FromReply>(result: &Result<R, Error>) -> Ending {
             failure: None,
             code: None,
             id: reply.id(),
-            is_out_of_time: false,
+            is_given_up: false,
         },
         Err(error) => Ending {
             outcome: if error.outcome_unknown() {
@@ -93,7 +93,10 @@ fn ending<R: FromReply>(result: &Result<R, Error>) -> Ending {
                 _ => None,
             },
             id: None,
-            is_out_of_time: matches!(error.failure(), Failure::OutOfTime { .. }),
+            is_given_up: matches!(
+                error.failure(),
+                Failure::OutOfTime { .. } | Failure::Cancelled
+            ),
         },
     }
 }

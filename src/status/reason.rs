@@ -47,6 +47,8 @@ pub enum Reason {
     Overloaded,
     /// The connection to Mesibo was lost after the request was sent.
     ConnectionLost,
+    /// The client went away before the request was sent.
+    Cancelled,
     /// An HTTP status other than success, without a reply; metadata `http_status`.
     UpstreamHttpStatus,
     /// An HTTP redirect, which is never followed; metadata `http_status`.
@@ -109,6 +111,7 @@ impl Reason {
             Self::UpstreamDown => "UPSTREAM_DOWN",
             Self::Overloaded => "OVERLOADED",
             Self::ConnectionLost => "CONNECTION_LOST",
+            Self::Cancelled => "CANCELLED",
             Self::UpstreamHttpStatus => "UPSTREAM_HTTP_STATUS",
             Self::UnexpectedRedirect => "UNEXPECTED_REDIRECT",
             Self::MalformedReply => "MALFORMED_REPLY",

@@ -65,6 +65,11 @@ pub fn from_error(error: &Error, codes: &ErrorCodes) -> Draft {
                 if *sent { "answered" } else { "sent" }
             ),
         ),
+        Failure::Cancelled => Draft::new(
+            Code::Cancelled,
+            Reason::Cancelled,
+            format!("the client went away before {op} was sent"),
+        ),
         Failure::Malformed { .. } => Draft::new(
             Code::Internal,
             Reason::MalformedReply,

@@ -109,7 +109,10 @@ async fn a_token_is_rotated_without_a_failed_call() {
     let (old, new) = tokens.split_at((first_new + 8).min(tokens.len()));
     assert_eq!(old[0], OLD_TOKEN);
     assert!(!new.is_empty() && new.iter().all(|&token| token == NEW_TOKEN));
-    let errors = server.log().matches("the previous ones stay in force").count();
+    let errors = server
+        .log()
+        .matches("the previous ones stay in force")
+        .count();
     assert_eq!(errors, 2);
 }
 

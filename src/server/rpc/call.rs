@@ -5,7 +5,6 @@
 //! of its connection. The last two drop its response.
 
 use http::{HeaderMap, Request, Uri};
-use hyper::body::Incoming;
 use opentelemetry::{Context, trace};
 use tonic::{Code, Status};
 use tracing::Span;
@@ -30,9 +29,9 @@ pub(super) struct Call {
 
 impl Call {
     /// Starts the record of a call. `parent` is the trace context of its client.
-    pub(super) fn start(
+    pub(super) fn start<B>(
         metrics: &ServerMetrics,
-        request: &Request<Incoming>,
+        request: &Request<B>,
         parent: &Context,
     ) -> Self {
         let policy = Policy::of_path(request.uri().path());

@@ -146,3 +146,67 @@ impl http_body::Body for ResponseBody {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, time::Duration};
+
+    use futures_util::{Stream, StreamExt as _, stream};
+    use http::Request;
+    use http_body_util::{BodyExt as _, StreamBody};
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(5);
+
+    /// The response of a service that sends one message, and then what `rest` has.
+    fn respond(
+        rest: impl Stream<Item = Result<Frame<Bytes>, Status>> + Send + 'static,
+    ) -> ResponseBody {
+        let message = Frame::data(Bytes::from_static(b"\0\0\0\0\0"));
+        let frames = stream::iter([Ok(message)]).chain(rest);
+        let response = Response::new(Body::new(StreamBody::new(frames)));
+        let metrics = ServerMetrics::default();
+        let request = Request::get("/grpc.health.v1.Health/Watch").body(());
+        let context = opentelemetry::Context::new();
+        let call = Call::start(&metrics, &request.unwrap(), &context);
+        let deadline = Some(Instant::now() + DEADLINE);
+        ResponseBody::respond(response, call, deadline, &metrics).into_body()
+    }
+
+    /// The status in the trailers behind the first message.
+    async fn status_of(mut body: ResponseBody) -> Status {
+        let message = body.frame().await.unwrap().unwrap();
+        assert!(message.is_data());
+        let trailers = body.frame().await.unwrap().unwrap().into_trailers();
+        assert!(body.frame().await.is_none(), "trailers are the end");
+        Status::from_header_map(&trailers.unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_stream_becomes_its_trailers() {
+        let rest = stream::once(async { panic!("a secret of the inside") });
+        let status = status_of(respond(rest)).await;
+        assert_eq!(status.code(), Code::Internal);
+        assert!(!status.message().contains("secret"), "{status:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_at_its_deadline() {
+        let start = Instant::now();
+        let status = status_of(respond(stream::once(pending()))).await;
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        assert!(start.elapsed() >= DEADLINE);
+    }
+
+    #[tokio::test]
+    async fn a_status_in_trailers_is_made_complete() {
+        let mut trailers = HeaderMap::new();
+        let status = Status::unknown("database password is hunter2");
+        status.add_header(&mut trailers).unwrap();
+        let status = status_of(respond(stream::iter([Ok(Frame::trailers(trailers))]))).await;
+        assert_eq!(status.code(), Code::Unknown);
+        assert!(!status.message().contains("hunter2"), "{status:?}");
+        assert!(!status.details().is_empty());
+    }
+}
