@@ -22,6 +22,7 @@ mod requests;
 mod retries;
 mod sandbox;
 mod secrets;
+mod shutdown;
 mod statuses;
 mod support;
 mod telemetry;

@@ -98,3 +98,27 @@ async fn an_app_that_is_busy_does_not_hold_up_another() {
     let refused = call(channel, SEND, (Some(&shown), Some("support"))).await;
     assert_eq!(told(&refused.unwrap_err()).2, "INVALID_REQUEST");
 }
+
+#[tokio::test]
+async fn calls_outside_of_the_contract_count_for_the_rate_of_their_caller() {
+    let key = "mgk_s3ntinel_slow";
+    let hash = mesibo_grpc::access::key::KeyHash::of(key.as_bytes());
+    let slow = format!(
+        "[callers.slow]\nkeys = [\"{hash}\"]\nmay-call = [\"*\"]\nrate = 0.001\nburst = 2\n"
+    );
+    let fixture = Fixture::with(Answer::ok(EVERYTHING), &slow, &[]);
+    let shown = bearer(key);
+    let code = async |path| {
+        let called = call(&fixture.facade.channel, path, (Some(&shown), None)).await;
+        called.unwrap_err().code()
+    };
+    assert_eq!(code("/nothing.Here/At").await, Code::Unimplemented);
+    assert_eq!(code("/nothing.Here/At").await, Code::Unimplemented);
+    for path in [
+        "/nothing.Here/At",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        LIST,
+    ] {
+        assert_eq!(code(path).await, Code::ResourceExhausted, "{path}");
+    }
+}
