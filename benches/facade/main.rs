@@ -3,8 +3,9 @@
 //!
 //! `cargo bench --bench facade` measures all that docs/performance.md has; `-- --short`
 //! takes a minute, and fails if a figure is worse than twice its bar, three times over;
-//! `-- --growth` shows what calls, sizes, callers and connections do. Each server is a process of its own, and gets the
-//! same load in turn, in several rounds: what else the machine does hits all alike.
+//! `-- --growth` shows what calls, sizes, callers and connections do. Each server is a
+//! process of its own, and gets the same load in turn, in several rounds, so that other
+//! load of the machine affects all of them.
 
 // Nothing is reachable from outside a benchmark; here `pub` means "for its parts".
 #![allow(unreachable_pub)]
@@ -14,6 +15,7 @@ mod bars;
 mod growth;
 mod load;
 mod process;
+mod start;
 mod yardsticks;
 
 use std::{env, time::Duration};
@@ -27,11 +29,11 @@ const LOADS: [(&str, Load); 2] = [
     ("1 in flight, 1 connection", Load::closed(1, 1)),
 ];
 
-/// How long and how often.
+/// The duration and the number of measurements.
 #[derive(Clone, Copy)]
 struct Effort {
     rounds: usize,
-    /// Of one load to one server, after a tenth of that to warm up.
+    /// The time of one load to one server, after a tenth of it to warm up.
     time: Duration,
     starts: usize,
 }
@@ -48,8 +50,8 @@ const SHORT: Effort = Effort {
     starts: 5,
 };
 
-/// How often the short form measures before it fails: what disturbs one measurement is
-/// not there for the next, but what is slow is.
+/// Measurements of the short form before it fails: a disturbance passes, a slow program
+/// stays slow.
 const TRIES: usize = 3;
 
 fn main() {
@@ -101,7 +103,7 @@ async fn measure(effort: Effort) -> bool {
         "\n{rate:.0} calls a second, 4 connections\n\n{}",
         load::table(&paced)
     );
-    let start = process::time_to_first_answer(effort.starts).await;
+    let start = start::time_to_first_answer(effort.starts).await;
     bars::check(&tables[0], &tables[1], &paced, start)
 }
 

@@ -20,8 +20,6 @@ use rustix::{
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 
-use crate::load;
-
 /// The key of the caller that makes the load.
 pub const KEY: &str = "mgk_of_the_benchmark";
 
@@ -88,7 +86,7 @@ impl Servers {
 }
 
 impl Server {
-    fn of_role(role: &[&str]) -> Self {
+    pub fn of_role(role: &[&str]) -> Self {
         let program = env::current_exe().expect("this program is a file");
         let mut command = Command::new(program);
         command.args(role).stderr(Stdio::inherit());
@@ -104,7 +102,7 @@ impl Server {
 
     /// The facade. All but its ports and its callers is as it is by default; its log goes
     /// through a pipe, to somebody who reads it.
-    fn facade(url: &str, settings: &NamedTempFile) -> Self {
+    pub fn facade(url: &str, settings: &NamedTempFile) -> Self {
         let address = free_address().to_string();
         let program = env::current_exe().expect("this program is a file");
         let mut command = Command::new(program);
@@ -129,7 +127,7 @@ impl Server {
         Self { child, address }
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://{}/api.php", self.address)
     }
 
@@ -180,23 +178,8 @@ impl Drop for Server {
     }
 }
 
-/// The median time from the start of the facade's process to its first answer.
-pub async fn time_to_first_answer(starts: usize) -> Duration {
-    let backend = Server::of_role(&["backend"]);
-    let settings = settings(1, "");
-    let mut times = Vec::new();
-    for _ in 0..starts {
-        let begun = Instant::now();
-        let server = Server::facade(&backend.url(), &settings);
-        load::first_answer(server.address).await;
-        times.push(begun.elapsed());
-    }
-    times.sort();
-    times[times.len() / 2]
-}
-
 /// Settings with so many callers, the last of which has the key, and more.
-fn settings(callers: usize, more: &str) -> NamedTempFile {
+pub fn settings(callers: usize, more: &str) -> NamedTempFile {
     let mut text = more.to_owned();
     for number in 1..=callers {
         let key = match number {
