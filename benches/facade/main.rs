@@ -3,13 +3,15 @@
 //!
 //! `cargo bench --bench facade` measures all that docs/performance.md has; `-- --short`
 //! takes a minute, and fails if a figure is worse than twice its bar, three times over;
-//! `-- --growth` shows what calls, sizes, callers and connections do. Each server is a
+//! `-- --growth` shows what calls, sizes, callers and connections do; `-- --against FILE`
+//! compares with another build of the program. Each server is a
 //! process of its own, and gets the same load in turn, in several rounds, so that other
 //! load of the machine affects all of them.
 
 // Nothing is reachable from outside a benchmark; here `pub` means "for its parts".
 #![allow(unreachable_pub)]
 
+mod against;
 mod backend;
 mod bars;
 mod growth;
@@ -66,6 +68,7 @@ fn main() {
             Some("backend") => backend::serve().await,
             Some("bare") => yardsticks::bare().await,
             Some("plain") => yardsticks::plain(&args[1]).await,
+            Some("--against") => against::measure(&args[1]).await,
             Some("--growth") => growth::measure(SHORT).await,
             Some("--short") => {
                 for _ in 0..TRIES {

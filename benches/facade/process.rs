@@ -9,7 +9,7 @@ use std::{
     os::unix::process::CommandExt as _,
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use mesibo_grpc::access::key::KeyHash;
@@ -22,6 +22,9 @@ use tokio::net::TcpListener;
 
 /// The key of the caller that makes the load.
 pub const KEY: &str = "mgk_of_the_benchmark";
+
+/// The facade's program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_mesibo-grpc");
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +75,7 @@ impl Servers {
             all: [
                 Server::of_role(&["bare"]),
                 Server::of_role(&["plain", &url]),
-                Server::facade(&url, &settings),
+                Server::facade(PROGRAM, &url, &settings),
             ],
             _backend: backend,
             _settings: settings,
@@ -100,14 +103,14 @@ impl Server {
         })
     }
 
-    /// The facade. All but its ports and its callers is as it is by default; its log goes
-    /// through a pipe, to somebody who reads it.
-    pub fn facade(url: &str, settings: &NamedTempFile) -> Self {
+    /// The facade, with default settings but for its ports and its callers. Its log goes
+    /// through a pipe to a reader.
+    pub fn facade(program: &str, url: &str, settings: &NamedTempFile) -> Self {
         let address = free_address().to_string();
-        let program = env::current_exe().expect("this program is a file");
-        let mut command = Command::new(program);
+        let this = env::current_exe().expect("this program is a file");
+        let mut command = Command::new(this);
         command
-            .args(["become", env!("CARGO_BIN_EXE_mesibo-grpc")])
+            .args(["become", program])
             .args(["serve", "--upstream-url", url, "--listen", &address])
             .args(["--metrics-listen", "127.0.0.1:0"])
             .arg("--config")

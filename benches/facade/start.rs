@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     load,
-    process::{Server, settings},
+    process::{PROGRAM, Server, settings},
 };
 
 /// The median time from the start of the facade's process to its first answer.
@@ -14,7 +14,7 @@ pub async fn time_to_first_answer(starts: usize) -> Duration {
     let mut times = Vec::new();
     for _ in 0..starts {
         let begun = Instant::now();
-        let server = Server::facade(&backend.url(), &settings);
+        let server = Server::facade(PROGRAM, &backend.url(), &settings);
         load::first_answer(server.address).await;
         times.push(begun.elapsed());
     }
