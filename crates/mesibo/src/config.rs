@@ -46,6 +46,10 @@ pub struct Config {
     pub max_waiting: usize,
     /// How long a call waits for that before it fails. Default: 500 ms.
     pub max_wait: Duration,
+    /// How long nobody must have had an answer for calls that their callers give up, by
+    /// their deadlines or otherwise, to be signs of an outage. The usual deadline is a good
+    /// value. Default: 15 s.
+    pub patience: Duration,
 }
 
 /// The URL of an HTTP proxy, with credentials if it wants them, which are never shown.
@@ -71,6 +75,7 @@ impl Config {
             max_in_flight: 1024,
             max_waiting: 256,
             max_wait: Duration::from_millis(500),
+            patience: Duration::from_secs(15),
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Admitted<'a> {
 impl Admission {
     pub(super) fn new(config: &Config) -> Self {
         Self {
-            breaker: Breaker::new(Arc::clone(&config.app)),
+            breaker: Breaker::new(Arc::clone(&config.app), config.patience),
             limit: Limit::new(config.max_in_flight, config.max_waiting, config.max_wait),
         }
     }

@@ -5,8 +5,8 @@
 //! attempt without an answer: a Mesibo that refuses operations works.
 //!
 //! Libraries judge an attempt by the result that it returns. An attempt that its caller gave
-//! up returns none, and in an outage, in which nothing answers, most attempts end so. One
-//! lock an attempt, which nothing waits under, is also all that this breaker costs.
+//! up returns none, and when Mesibo hangs, every attempt ends so. Here a guard that is dropped
+//! without a result counts as well, if nobody else was answered for long enough.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -27,14 +27,13 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause between two probes.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// How long an attempt that is given up must have lasted to be a failure: a caller in a hurry
-/// says nothing about Mesibo.
-const PATIENCE: Duration = Duration::from_secs(3);
-
 /// The circuit breaker of a client.
 pub(super) struct Breaker {
     /// The name of the application, for log lines.
     app: Arc<str>,
+    /// How long nobody must have had an answer for an attempt that is given up to be a
+    /// failure: a caller in a hurry says nothing about Mesibo.
+    patience: Duration,
     state: Mutex<State>,
 }
 
@@ -43,7 +42,6 @@ pub(super) struct Breaker {
 pub(super) struct Pass<'a> {
     breaker: &'a Breaker,
     generation: u64,
-    started: Instant,
     is_finished: bool,
 }
 
@@ -53,6 +51,8 @@ struct State {
     /// How often the phase has changed. What began in an earlier phase is not counted in a
     /// later one.
     generation: u64,
+    /// When the first attempt since the last answer began.
+    unanswered_since: Option<Instant>,
 }
 
 enum Phase {
@@ -80,9 +80,10 @@ impl Default for Phase {
 
 impl Breaker {
     /// A closed breaker.
-    pub(super) fn new(app: Arc<str>) -> Self {
+    pub(super) fn new(app: Arc<str>, patience: Duration) -> Self {
         Self {
             app,
+            patience,
             state: Mutex::default(),
         }
     }
@@ -94,15 +95,15 @@ impl Breaker {
     /// If the breaker is open, and no probe is due.
     pub(super) fn enter(&self) -> Result<Pass<'_>, Failure> {
         let mut state = self.state();
-        let started = Instant::now();
-        state.phase.check(started)?;
+        let now = Instant::now();
+        state.phase.check(now)?;
+        state.unanswered_since.get_or_insert(now);
         if let Phase::Open { is_probing, .. } = &mut state.phase {
             *is_probing = true;
         }
         Ok(Pass {
             breaker: self,
             generation: state.generation,
-            started,
             is_finished: false,
         })
     }
@@ -130,19 +131,18 @@ impl Pass<'_> {
     /// The attempt is over, with an answer or without one.
     pub(super) fn finish(mut self, answered: bool) {
         self.is_finished = true;
-        let Some(mut state) = self.state() else {
+        let mut state = self.breaker.state();
+        if answered {
+            state.unanswered_since = None;
+        }
+        if state.generation != self.generation {
             return;
-        };
+        }
         if answered {
             state.succeed(&self.breaker.app);
         } else {
             state.fail(&self.breaker.app);
         }
-    }
-
-    /// The state of the breaker, if it is still in the phase that the attempt began in.
-    fn state(&self) -> Option<MutexGuard<'_, State>> {
-        Some(self.breaker.state()).filter(|state| state.generation == self.generation)
     }
 }
 
@@ -151,14 +151,20 @@ impl Drop for Pass<'_> {
         if self.is_finished {
             return;
         }
-        let Some(mut state) = self.state() else {
+        let mut state = self.breaker.state();
+        if state.generation != self.generation {
             return;
-        };
-        if self.started.elapsed() >= PATIENCE {
-            state.fail(&self.breaker.app);
-        } else if let Phase::Open { is_probing, .. } = &mut state.phase {
+        }
+        match &mut state.phase {
             // The next call is the probe instead.
-            *is_probing = false;
+            Phase::Open { is_probing, .. } => *is_probing = false,
+            Phase::Closed { .. } => {
+                let patience = self.breaker.patience;
+                let since = state.unanswered_since;
+                if since.is_some_and(|since| since.elapsed() >= patience) {
+                    state.fail(&self.breaker.app);
+                }
+            }
         }
     }
 }
@@ -232,6 +238,12 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(15);
+
+    fn breaker() -> Breaker {
+        Breaker::new("default".into(), PATIENCE)
+    }
+
     fn fail(breaker: &Breaker, times: u32) {
         for _ in 0..times {
             breaker.enter().ok().unwrap().finish(false);
@@ -248,7 +260,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ten_failures_in_a_row_open_it() {
-        let breaker = Breaker::new("default".into());
+        let breaker = breaker();
         fail(&breaker, 9);
         breaker.enter().ok().unwrap().finish(true);
         fail(&breaker, 9);
@@ -259,7 +271,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_probe_at_a_time_tests_the_way_less_and_less_often() {
-        let breaker = Breaker::new("default".into());
+        let breaker = breaker();
         fail(&breaker, 10);
         for pause in [1, 2, 4, 8, 16, 30, 30].map(Duration::from_secs) {
             assert_eq!(held_back(&breaker), Some(pause));
@@ -272,7 +284,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_closes_it() {
-        let breaker = Breaker::new("default".into());
+        let breaker = breaker();
         fail(&breaker, 10);
         advance(FIRST_PAUSE).await;
         breaker.enter().ok().unwrap().finish(true);
@@ -281,27 +293,52 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_attempt_that_is_given_up_counts_only_after_a_while() {
-        let breaker = Breaker::new("default".into());
+    async fn what_callers_give_up_says_nothing_while_others_are_answered() {
+        let breaker = breaker();
+        for _ in 0..100 {
+            let given_up = breaker.enter().ok().unwrap();
+            advance(PATIENCE / 2).await;
+            breaker.enter().ok().unwrap().finish(true);
+            drop(breaker.enter());
+            drop(given_up);
+        }
+        assert!(!breaker.is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_callers_give_up_counts_once_nobody_was_answered_for_long_enough() {
+        let breaker = breaker();
         for _ in 0..100 {
             drop(breaker.enter());
         }
-        assert_eq!(held_back(&breaker), None);
+        advance(PATIENCE / 2).await;
+        for _ in 0..100 {
+            drop(breaker.enter());
+        }
+        assert!(!breaker.is_open());
+        advance(PATIENCE / 2).await;
         for _ in 0..10 {
-            let attempt = breaker.enter();
-            advance(PATIENCE).await;
-            drop(attempt);
+            drop(breaker.enter());
         }
         assert_eq!(held_back(&breaker), Some(FIRST_PAUSE));
+    }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_is_given_up_leaves_its_place_to_the_next_call() {
+        let breaker = breaker();
+        fail(&breaker, 10);
         advance(FIRST_PAUSE).await;
-        drop(breaker.enter());
-        assert_eq!(held_back(&breaker), None, "the next call is the probe");
+        let probe = breaker.enter().ok().unwrap();
+        advance(PATIENCE * 2).await;
+        assert!(held_back(&breaker).is_some());
+        drop(probe);
+        breaker.enter().ok().unwrap().finish(true);
+        assert!(!breaker.is_open());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_began_before_a_change_says_nothing_after_it() {
-        let breaker = Breaker::new("default".into());
+        let breaker = breaker();
         let late_success = breaker.enter().ok().unwrap();
         let late_failure = breaker.enter().ok().unwrap();
         fail(&breaker, 10);

@@ -9,9 +9,9 @@ async fn a_stale_connection_after_a_lost_one_is_replaced_within_the_attempt() {
     // Two calls at a time leave two connections. The first of them to be used again is
     // closed with the request unanswered, and then so is the other, which is idle.
     let backend = Backend::new(|request| match request {
-        0 | 1 => Answer::Held(r#"{"result": true}"#),
+        0 | 1 => Answer::held(r#"{"result": true}"#),
         2 => Answer::CloseAll,
-        _ => Answer::Reply(r#"{"result": true}"#),
+        _ => Answer::reply(r#"{"result": true}"#),
     })
     .await;
     let observer = Recorder::default();

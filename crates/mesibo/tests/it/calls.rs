@@ -10,7 +10,7 @@ use crate::support::{Answer, Backend, Recorder, later};
 #[tokio::test]
 async fn an_operation_is_posted_as_a_form_and_its_reply_is_read() {
     let backend =
-        Backend::new(|_| Answer::Reply(r#"{"op": "message", "mid": "77", "result": true}"#)).await;
+        Backend::new(|_| Answer::reply(r#"{"op": "message", "mid": "77", "result": true}"#)).await;
     let observer = Recorder::default();
     let client = backend.client_with(observer.clone(), |config| {
         config.user_agent = "test/1".into();
@@ -62,7 +62,7 @@ async fn an_operation_is_posted_as_a_form_and_its_reply_is_read() {
 
 #[tokio::test]
 async fn calls_one_after_the_other_share_a_connection() {
-    let backend = Backend::new(|_| Answer::Reply("OK")).await;
+    let backend = Backend::new(|_| Answer::reply("OK")).await;
     let observer = Recorder::default();
     let client = backend.client(observer.clone());
     for _ in 0..20 {
@@ -82,7 +82,7 @@ async fn calls_one_after_the_other_share_a_connection() {
 
 #[tokio::test]
 async fn a_new_token_is_sent_from_the_next_call_on() {
-    let backend = Backend::new(|_| Answer::Reply("OK")).await;
+    let backend = Backend::new(|_| Answer::reply("OK")).await;
     let client = backend.client(());
     client.call(Operation::user_del(7), later()).await.unwrap();
     client.set_token("other".into());
@@ -97,7 +97,7 @@ async fn a_new_token_is_sent_from_the_next_call_on() {
 
 #[tokio::test]
 async fn a_refusal_has_mesibos_code() {
-    let backend = Backend::new(|_| Answer::Reply(r#"{"error": "NOUSER", "result": false}"#)).await;
+    let backend = Backend::new(|_| Answer::reply(r#"{"error": "NOUSER", "result": false}"#)).await;
     let error = backend
         .client(())
         .call(Operation::user_del(7), later())

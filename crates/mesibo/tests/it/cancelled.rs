@@ -1,6 +1,6 @@
 //! Calls whose callers go away.
 
-use std::{future::poll_fn, pin::pin, sync::mpsc, task::Poll, thread};
+use std::{future::poll_fn, pin::pin, sync::mpsc, task::Poll, thread, time::Duration};
 
 use mesibo::{Failure, Operation, operation::op};
 use tokio::{runtime, select, sync::oneshot};
@@ -9,7 +9,7 @@ use crate::support::{Answer, Backend, Recorder, later};
 
 #[tokio::test]
 async fn a_read_whose_caller_goes_away_is_counted_as_cancelled() {
-    let backend = Backend::new(|_| Answer::Held("OK")).await;
+    let backend = Backend::new(|_| Answer::held("OK")).await;
     let observer = Recorder::default();
     let client = backend.client(observer.clone());
     select! {
@@ -23,7 +23,7 @@ async fn a_read_whose_caller_goes_away_is_counted_as_cancelled() {
 
 #[tokio::test]
 async fn a_write_whose_caller_goes_away_before_it_is_sent_is_cancelled() {
-    let backend = Backend::new(|_| Answer::Held("OK")).await;
+    let backend = Backend::new(|_| Answer::held("OK")).await;
     let observer = Recorder::default();
     let client = backend.client_with(observer.clone(), |config| config.max_in_flight = 1);
     let (sender, outcome) = mpsc::channel();
@@ -58,7 +58,7 @@ async fn a_write_whose_caller_goes_away_before_it_is_sent_is_cancelled() {
 
 #[tokio::test]
 async fn a_shutdown_can_wait_for_writes_whose_callers_went_away() {
-    let backend = Backend::new(|_| Answer::Held("OK")).await;
+    let backend = Backend::new(|_| Answer::held("OK")).await;
     let observer = Recorder::default();
     let client = backend.client(observer.clone());
     client.drained().await;
@@ -96,4 +96,21 @@ async fn a_shutdown_can_wait_for_writes_whose_callers_went_away() {
     assert_eq!(observer.events().calls, [(op::USER_DEL, "ok")]);
     end.send(()).unwrap();
     caller.join().unwrap();
+}
+
+#[tokio::test]
+async fn what_callers_give_up_opens_the_breaker_only_beyond_its_patience() {
+    for (patience, is_open) in [(Duration::ZERO, true), (Duration::from_mins(1), false)] {
+        let backend = Backend::new(|_| Answer::held("OK")).await;
+        let client = backend.client_with((), |config| config.patience = patience);
+        for count in 1..=10 {
+            select! {
+                _ = client.call(Operation::users_get(None, None), later()) => {
+                    panic!("it has no answer")
+                }
+                () = backend.got(count) => {}
+            }
+        }
+        assert_eq!(client.state().breaker_open, is_open, "{patience:?}");
+    }
 }

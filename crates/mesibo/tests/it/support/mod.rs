@@ -21,9 +21,9 @@ use tokio::{
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     /// Sends a response with this body, and keeps the connection.
-    Reply(&'static str),
+    Reply(String),
     /// The same, as soon as the test releases it.
-    Held(&'static str),
+    Held(String),
     /// Closes all connections.
     CloseAll,
 }
@@ -64,6 +64,16 @@ pub(crate) struct Events {
     pub(crate) closed: usize,
 }
 
+impl Answer {
+    pub(crate) fn reply(body: &str) -> Self {
+        Self::Reply(body.to_owned())
+    }
+
+    pub(crate) fn held(body: &str) -> Self {
+        Self::Held(body.to_owned())
+    }
+}
+
 impl Backend {
     /// A backend that does with the requests, counted from 0, what `script` says.
     pub(crate) async fn new(script: impl Fn(usize) -> Answer + Send + Sync + 'static) -> Self {
@@ -85,7 +95,7 @@ impl Backend {
         observer: impl Observer,
         change: impl FnOnce(&mut Config),
     ) -> Client {
-        let mut config = Config::new("default", "t0k/en");
+        let mut config = Config::new("default", TOKEN);
         config.url = format!("http://{}/api.php", self.address).parse().unwrap();
         change(&mut config);
         Client::new(config, observer).unwrap()
@@ -140,6 +150,9 @@ impl Observer for Recorder {
         headers.insert("traceparent", HeaderValue::from_static("00-1-2-01"));
     }
 }
+
+/// The token of the client.
+pub(crate) const TOKEN: &str = "t0k/en";
 
 /// A deadline that no test reaches.
 pub(crate) fn later() -> Instant {
