@@ -13,7 +13,7 @@ use divan::{AllocProfiler, Bencher, counter::BytesCount};
 use mesibo::{
     Client, Config, Operation,
     operation::{Message, Recipient, op},
-    reply::{FromReply, Reply, Sent, UserToken, Users},
+    reply::{self, FromReply, Sent, UserToken, Users},
 };
 use tokio::{runtime, time::Instant};
 
@@ -89,10 +89,7 @@ fn form_with_members(bencher: Bencher, members: usize) {
 
 /// Reads a reply as a call does.
 fn read<R: FromReply>(body: &[u8], op: &str) -> R {
-    let Ok(reply) = Reply::read(black_box(body), op) else {
-        panic!("the result is a success");
-    };
-    R::from_reply(&reply).expect("it has what the operation promises")
+    reply::read(black_box(body), op).expect("the reply is a success")
 }
 
 #[divan::bench]
@@ -125,5 +122,5 @@ fn reply_users(bencher: Bencher, users: u32) {
 #[divan::bench]
 fn refusal() -> bool {
     let body = br#"{"op":"message","result":false,"error":"NOUSER"}"#;
-    Reply::read(black_box(body), op::MESSAGE).is_err()
+    reply::read::<Sent>(black_box(body), op::MESSAGE).is_err()
 }

@@ -11,7 +11,7 @@ pub use call::{Client, State};
 pub use config::{Config, Proxy, is_loopback};
 pub use error::{Error, Failure, chain};
 pub use observer::Observer;
-pub use wire::{Idempotency, Operation, reply};
+pub use wire::{Idempotency, Operation};
 
 /// The operations of the API: [`Operation`] has a constructor for each.
 ///
@@ -21,5 +21,15 @@ pub use wire::{Idempotency, Operation, reply};
 pub mod operation {
     pub use crate::wire::{
         GroupOptions, Idempotency, Message, Operation, Permissions, Recipient, UserAdd, op,
+    };
+}
+
+/// What the replies to the operations hold.
+///
+/// [`Client::call`] gives the type that the operation promises. [`read`](reply::read) is for
+/// programs that have the body of a reply from elsewhere.
+pub mod reply {
+    pub use crate::wire::{
+        Done, FromReply, Group, Member, Members, NotDone, Sent, User, UserToken, Users, read,
     };
 }

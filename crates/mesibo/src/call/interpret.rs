@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use crate::{
     error::{Cause, Failure},
     net::{Answer, Body},
-    wire::{FromReply, NotDone, Reply, excerpt, printable, without_token},
+    wire::{self, FromReply, NotDone, excerpt, printable, without_token},
 };
 
 /// Longest error code that is passed on, in characters: as long as the `reason` of a
@@ -51,10 +51,8 @@ pub(super) fn interpret<R: FromReply>(
         }
         Body::Lost(error) => return Err((Failure::ConnectionLost, Some(error.into()))),
     };
-    match (status.is_success(), Reply::read(&body, op)) {
-        (true, Ok(reply)) => {
-            R::from_reply(&reply).map_err(|problem| (malformed(problem, &body), None))
-        }
+    match (status.is_success(), wire::read(&body, op)) {
+        (true, Ok(reply)) => Ok(reply),
         (true, Err(NotDone::Unreadable(problem))) => Err((malformed(problem, &body), None)),
         (_, Err(NotDone::Refused(code))) => Err((refused(code), None)),
         (true, Err(NotDone::Error(code))) => Err((refused(Some(code)), None)),

@@ -4,7 +4,7 @@ use super::{
     form::Form,
     op,
     operation::{Idempotency, Operation},
-    reply::{Done, Group, Members},
+    replies::{Done, Group, Members},
 };
 
 /// Options of a group, for `groupadd` and `groupset`.

@@ -3,32 +3,32 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
+use super::json::Json;
 
 /// A number, as a JSON number or as a string of digits.
-pub(super) fn number(value: &Value) -> Option<u64> {
+pub(super) fn number<T>(value: &Json<T>) -> Option<u64> {
     match value {
-        Value::Number(number) => number.as_u64(),
-        Value::String(digits) => digits.trim().parse().ok(),
+        Json::Number(number) => number.as_u64(),
+        Json::Text(digits) => digits.trim().parse().ok(),
         _ => None,
     }
 }
 
 /// A number that identifies something. 0 identifies nothing.
-pub(super) fn id(value: &Value) -> Option<u64> {
+pub(super) fn id<T>(value: &Json<T>) -> Option<u64> {
     number(value).filter(|&id| id != 0)
 }
 
 /// A boolean, as true or false, or as 1 or 0, bare or quoted.
-pub(super) fn boolean(value: &Value) -> Option<bool> {
+pub(super) fn boolean<T>(value: &Json<T>) -> Option<bool> {
     match value {
-        Value::Bool(boolean) => Some(*boolean),
-        Value::Number(number) => match number.as_u64()? {
+        Json::Boolean(boolean) => Some(*boolean),
+        Json::Number(number) => match number.as_u64()? {
             0 => Some(false),
             1 => Some(true),
             _ => None,
         },
-        Value::String(text) => match text.trim() {
+        Json::Text(text) => match text.trim() {
             "0" => Some(false),
             "1" => Some(true),
             text if text.eq_ignore_ascii_case("false") => Some(false),
@@ -41,54 +41,53 @@ pub(super) fn boolean(value: &Value) -> Option<bool> {
 
 /// A text that is not empty, as a string or as a number: PHP makes no difference between
 /// `"1234"` and `1234`.
-pub(super) fn text(value: &Value) -> Option<String> {
+pub(super) fn text<T>(value: Json<T>) -> Option<String> {
     match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
+        Json::Text(text) if !text.is_empty() => Some(text.into_owned()),
+        Json::Number(number) => Some(number.to_string()),
         _ => None,
     }
 }
 
 /// A point in time, as seconds since 1970 or as `YYYY-MM-DD hh:mm:ss` in UTC. 0 is none:
 /// PHP writes it for "never".
-pub(super) fn time(value: &Value) -> Option<SystemTime> {
+pub(super) fn time<T>(value: &Json<T>) -> Option<SystemTime> {
     match (number(value), value) {
         (Some(0), _) => None,
         (Some(seconds), _) => SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)),
-        (None, Value::String(text)) => humantime::parse_rfc3339_weak(text.trim()).ok(),
+        (None, Json::Text(text)) => humantime::parse_rfc3339_weak(text.trim()).ok(),
         (None, _) => None,
     }
 }
 
-/// The items of a list: an array, or a map of index to item, in the order of the indices.
-/// null is an empty list: PHP writes empty maps and empty lists alike.
-pub(super) fn list(value: &Value) -> Option<Vec<&Value>> {
-    match value {
-        Value::Null => Some(Vec::new()),
-        Value::Array(items) => Some(items.iter().collect()),
-        Value::Object(map) => {
-            let mut items = map
-                .iter()
-                .map(|(index, item)| Some((index.parse::<u64>().ok()?, item)))
-                .collect::<Option<Vec<_>>>()?;
-            items.sort_by_key(|&(index, _)| index);
-            Some(items.into_iter().map(|(_, item)| item).collect())
-        }
+/// The result of an operation: a [`boolean`], or `OK` or `FAIL` in any case.
+pub(super) fn result<T>(value: &Json<T>) -> Option<bool> {
+    boolean(value).or_else(|| match value {
+        Json::Text(text) if text.trim().eq_ignore_ascii_case("OK") => Some(true),
+        Json::Text(text) if text.trim().eq_ignore_ascii_case("FAIL") => Some(false),
         _ => None,
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde::de::Deserialize as _;
+    use serde_json::{Value, json};
 
-    use super::*;
+    use super::{super::json::Scalar, *};
+
+    fn scalar(value: &Value) -> Scalar<'_> {
+        Scalar::deserialize(value).unwrap()
+    }
 
     #[test]
     fn numbers_come_bare_or_quoted() {
-        assert_eq!(number(&json!(5302)), Some(5302));
-        assert_eq!(number(&json!("5302")), Some(5302));
-        assert_eq!(number(&json!("18446744073709551615")), Some(u64::MAX));
+        assert_eq!(number(&scalar(&json!(5302))), Some(5302));
+        assert_eq!(number(&scalar(&json!("5302"))), Some(5302));
+        assert_eq!(
+            number(&scalar(&json!("18446744073709551615"))),
+            Some(u64::MAX)
+        );
         for other in [
             json!(-1),
             json!(1.5),
@@ -98,9 +97,9 @@ mod tests {
             json!(null),
             json!([1]),
         ] {
-            assert_eq!(number(&other), None, "{other}");
+            assert_eq!(number(&scalar(&other)), None, "{other}");
         }
-        assert_eq!(id(&json!("0")), None);
+        assert_eq!(id(&scalar(&json!("0"))), None);
     }
 
     #[test]
@@ -115,22 +114,22 @@ mod tests {
             (json!("0"), false),
             (json!("false"), false),
         ] {
-            assert_eq!(boolean(&value), Some(expected), "{value}");
+            assert_eq!(boolean(&scalar(&value)), Some(expected), "{value}");
         }
         for other in [json!(2), json!("yes"), json!(null), json!({})] {
-            assert_eq!(boolean(&other), None, "{other}");
+            assert_eq!(boolean(&scalar(&other)), None, "{other}");
         }
     }
 
     #[test]
     fn a_text_may_be_a_bare_number() {
-        assert_eq!(text(&json!("bob")), Some("bob".into()));
+        assert_eq!(text(scalar(&json!("bob"))), Some("bob".into()));
         assert_eq!(
-            text(&json!(919_876_543_210_u64)),
+            text(scalar(&json!(919_876_543_210_u64))),
             Some("919876543210".into())
         );
         for other in [json!(""), json!(null), json!(true), json!([])] {
-            assert_eq!(text(&other), None, "{other}");
+            assert_eq!(text(scalar(&other)), None, "{other}");
         }
     }
 
@@ -142,7 +141,7 @@ mod tests {
             json!("1598999925"),
             json!("2020-09-01 22:38:45"),
         ] {
-            assert_eq!(time(&value), Some(expected), "{value}");
+            assert_eq!(time(&scalar(&value)), Some(expected), "{value}");
         }
         for other in [
             json!(0),
@@ -151,23 +150,7 @@ mod tests {
             json!(null),
             json!(u64::MAX),
         ] {
-            assert_eq!(time(&other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn lists_come_as_arrays_or_as_maps_in_the_order_of_their_indices() {
-        assert_eq!(list(&json!([7, 8])), Some(vec![&json!(7), &json!(8)]));
-        let map = json!({"10": "c", "9": "b", "0": "a"});
-        assert_eq!(
-            list(&map),
-            Some(vec![&json!("a"), &json!("b"), &json!("c")])
-        );
-        for empty in [json!([]), json!({}), json!(null)] {
-            assert_eq!(list(&empty), Some(vec![]), "{empty}");
-        }
-        for other in [json!("a,b"), json!(1), json!({"uid": 1})] {
-            assert_eq!(list(&other), None, "{other}");
+            assert_eq!(time(&scalar(&other)), None, "{other}");
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{
     form::Form,
     op,
     operation::{Idempotency, Operation},
-    reply::Sent,
+    replies::Sent,
 };
 
 /// Who receives a message.

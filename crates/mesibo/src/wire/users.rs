@@ -4,7 +4,7 @@ use super::{
     form::Form,
     op,
     operation::{Idempotency, Operation},
-    reply::{Done, UserToken, Users},
+    replies::{Done, UserToken, Users},
 };
 
 /// Parameters of `useradd`.

@@ -3,4 +3,5 @@
 mod attempts;
 mod calls;
 mod cancelled;
+mod replies;
 mod support;
