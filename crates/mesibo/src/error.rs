@@ -25,8 +25,11 @@ pub struct Error {
 pub enum Failure {
     /// Mesibo refused the operation.
     Refused {
-        /// Mesibo's error code, printable and without tokens, if it gave one.
+        /// Mesibo's error code, if it gave one: `[A-Za-z0-9_.-]{1,63}`, and no token.
         code: Option<String>,
+        /// What Mesibo gave in the place of a code: the beginning of the text in `error`, or
+        /// else of the reply, quoted, escaped and without tokens. For logs only.
+        excerpt: Option<String>,
         /// How long Mesibo asks to wait before the next request.
         retry_after: Option<Duration>,
     },
@@ -68,7 +71,8 @@ pub enum Failure {
     Malformed {
         /// What is wrong with the answer.
         problem: &'static str,
-        /// The beginning of the answer, printable and without tokens. For logs only.
+        /// The beginning of the answer, quoted, escaped and without tokens, or nothing if it
+        /// is not HTTP. For logs only.
         excerpt: String,
     },
 }

@@ -5,12 +5,8 @@ use secrecy::SecretString;
 use crate::{
     error::{Cause, Failure},
     net::{Answer, Body},
-    wire::{self, FromReply, NotDone, excerpt, printable, without_token},
+    wire::{self, FromReply, NotDone, excerpt, is_error_code},
 };
-
-/// Longest error code that is passed on, in characters: as long as the `reason` of a
-/// `google.rpc.ErrorInfo` may be.
-const MAX_CODE_LENGTH: usize = 63;
 
 /// Reads the answer to an operation of this name.
 ///
@@ -39,9 +35,17 @@ pub(super) fn interpret<R: FromReply>(
         problem,
         excerpt: excerpt(body, token),
     };
-    let refused = |code: Option<String>| Failure::Refused {
-        code: code.map(|code| printable(&without_token(&code, token), MAX_CODE_LENGTH)),
-        retry_after,
+    let refused = |error: Option<String>, body: &[u8]| {
+        let (code, excerpt) = match error {
+            Some(code) if is_error_code(&code, token) => (Some(code), None),
+            Some(other) => (None, Some(excerpt(other.as_bytes(), token))),
+            None => (None, Some(excerpt(body, token))),
+        };
+        Failure::Refused {
+            code,
+            excerpt,
+            retry_after,
+        }
     };
     let body = match body {
         Body::Whole(body) => body,
@@ -54,9 +58,9 @@ pub(super) fn interpret<R: FromReply>(
     match (status.is_success(), wire::read(&body, op)) {
         (true, Ok(reply)) => Ok(reply),
         (true, Err(NotDone::Unreadable(problem))) => Err((malformed(problem, &body), None)),
-        (_, Err(NotDone::Refused(code))) => Err((refused(code), None)),
-        (true, Err(NotDone::Error(code))) => Err((refused(Some(code)), None)),
-        // Under an HTTP error, a success is not to be relied on, and an error code without a
+        (_, Err(NotDone::Refused(error))) => Err((refused(error, &body), None)),
+        (true, Err(NotDone::Error(error))) => Err((refused(Some(error), &body), None)),
+        // Under an HTTP error, a success is not to be relied on, and an error without a
         // result may be that of a gateway.
         (false, _) => Err((http, None)),
     }

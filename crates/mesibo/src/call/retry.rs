@@ -132,6 +132,7 @@ mod tests {
             http(404, None),
             Failure::Refused {
                 code: None,
+                excerpt: None,
                 retry_after: None,
             },
             Failure::Redirect { status: 302 },

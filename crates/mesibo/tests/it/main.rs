@@ -3,5 +3,6 @@
 mod attempts;
 mod calls;
 mod cancelled;
+mod refusals;
 mod replies;
 mod support;
