@@ -6,8 +6,6 @@
 //! ```
 
 mod callers;
-mod forms;
-mod replies;
 mod statuses;
 
 /// Counts allocations, which say more than times do on a noisy machine.

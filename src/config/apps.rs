@@ -194,6 +194,7 @@ impl<L: Fn(&Setting) -> Option<String>> Reader<L> {
             max_waiting: self.get(&settings::UPSTREAM_MAX_WAITING, values::number),
             max_wait: self.get(&settings::UPSTREAM_MAX_WAIT, values::duration),
             max_reply_bytes: self.get(&settings::MAX_REPLY_BYTES, values::bytes),
+            patience: self.get(&settings::DEFAULT_DEADLINE, values::duration),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::error::Error as _;
 
 use mesibo::{Error, Failure, Idempotency, Operation, chain, reply::FromReply};
 use tonic::Status;
+use tracing::field;
 
 use super::{audit::Audit, metrics::ServiceMetrics};
 use crate::{
@@ -118,11 +119,13 @@ fn log(call: &Context, error: &Error) {
     let cause = error.source().map(chain).unwrap_or_default();
     match error.failure() {
         // Mesibo works, and the status has its answer.
-        Failure::Refused { .. } => {
-            tracing::info!(caller, app, %error, "Mesibo refused a call");
+        Failure::Refused { excerpt, .. } => {
+            let excerpt = excerpt.as_ref().map(field::display);
+            tracing::info!(caller, app, %error, excerpt, "Mesibo refused a call");
         }
+        // Excerpts are quoted.
         Failure::Malformed { excerpt, .. } => {
-            tracing::warn!(caller, app, %error, cause, excerpt, "Mesibo's reply cannot be read");
+            tracing::warn!(caller, app, %error, cause, %excerpt, "Mesibo's reply cannot be read");
         }
         _ => tracing::warn!(caller, app, %error, cause, "a call to Mesibo failed"),
     }

@@ -13,9 +13,9 @@ const NO_ERROR_CODE: &str = "NO_ERROR_CODE";
 pub fn from_error(error: &Error, codes: &ErrorCodes) -> Draft {
     let op = error.op();
     let draft = match error.failure() {
-        Failure::Refused { code, retry_after } => {
-            refused(op, code.as_deref(), codes).retry_after(*retry_after)
-        }
+        Failure::Refused {
+            code, retry_after, ..
+        } => refused(op, code.as_deref(), codes).retry_after(*retry_after),
         Failure::Http {
             status,
             retry_after,
