@@ -1,0 +1,125 @@
+//! What happens to a request that is hit.
+
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
+
+use humantime::format_duration;
+use serde::{Deserialize, Serialize};
+
+/// A wait, and then what becomes of the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Effect {
+    /// How long it waits before it is carried out or answered.
+    pub(crate) delay: Duration,
+    pub(crate) reaction: Reaction,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reaction {
+    /// It is carried out and answered.
+    None,
+    /// It is refused with an error code; an empty one is left out of the reply.
+    Error(String),
+    /// It is answered with an HTTP status and no reply.
+    Status {
+        status: u16,
+        retry_after: Option<Duration>,
+        location: Option<String>,
+    },
+    /// The connection is closed.
+    Close(Close),
+    /// It is carried out, and the reply is not what it should be.
+    Malformed(Malformed),
+    /// It is carried out, and the reply's body takes this long to arrive.
+    Slow(Duration),
+}
+
+/// When the connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Close {
+    /// Before the request is carried out.
+    Before,
+    /// After it was carried out, without an answer.
+    After,
+    /// After it was carried out, in the middle of the answer.
+    Midway,
+}
+
+/// What a reply is in the place of a JSON object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Malformed {
+    /// A page of HTML.
+    Html,
+    /// The first half of the reply, as if it were the whole.
+    Truncated,
+    /// Nothing.
+    Empty,
+    /// The reply with 2 MiB of white space behind it.
+    TooLarge,
+    /// A success without what the operation promises, such as the id.
+    Incomplete,
+}
+
+impl Reaction {
+    /// Whether the request is carried out.
+    pub(crate) fn carries_out(&self) -> bool {
+        match self {
+            Self::None | Self::Malformed(_) | Self::Slow(_) => true,
+            Self::Close(close) => *close != Close::Before,
+            Self::Error(_) | Self::Status { .. } => false,
+        }
+    }
+}
+
+impl Display for Effect {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if !self.delay.is_zero() {
+            write!(f, "delayed by {}", format_duration(self.delay))?;
+            if self.reaction == Reaction::None {
+                return Ok(());
+            }
+            f.write_str(", ")?;
+        }
+        self.reaction.fmt(f)
+    }
+}
+
+impl Display for Reaction {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("nothing"),
+            Self::Error(code) if code.is_empty() => f.write_str("refused without a code"),
+            Self::Error(code) => write!(f, "error {code}"),
+            Self::Status {
+                status,
+                retry_after,
+                ..
+            } => {
+                write!(f, "HTTP status {status}")?;
+                match retry_after {
+                    Some(wait) => write!(f, " with Retry-After: {}", seconds(*wait)),
+                    None => Ok(()),
+                }
+            }
+            Self::Close(Close::Before) => f.write_str("closed before it was carried out"),
+            Self::Close(Close::After) => f.write_str("carried out, then closed"),
+            Self::Close(Close::Midway) => f.write_str("carried out, closed midway in the reply"),
+            Self::Malformed(kind) => f.write_str(match kind {
+                Malformed::Html => "reply is a page of HTML",
+                Malformed::Truncated => "reply is cut in half",
+                Malformed::Empty => "reply is empty",
+                Malformed::TooLarge => "reply is larger than 2 MiB",
+                Malformed::Incomplete => "reply lacks what the operation promises",
+            }),
+            Self::Slow(time) => write!(f, "reply takes {}", format_duration(*time)),
+        }
+    }
+}
+
+/// Whole seconds, rounded up, as `Retry-After` has them.
+pub(crate) fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}

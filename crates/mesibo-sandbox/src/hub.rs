@@ -1,0 +1,254 @@
+//! What all requests share.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::{Backend, Saved};
+use crate::clock::{Clock, Moment};
+use crate::fault::{Facts, Faults, Plan};
+use crate::settings::{Limits, Tokens, is_world};
+use crate::wire::Params;
+use crate::worlds::{Revisions, Worlds};
+
+/// A function that is called with the name of each world that was emptied or replaced.
+pub(crate) type Hook = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// The state of the sandbox, who watches it, and what bounds the reading of bodies.
+pub(crate) struct Hub {
+    state: Mutex<State>,
+    changes: watch::Sender<()>,
+    pub(crate) hook: Option<Hook>,
+    /// One permit for each byte of a body.
+    pub(crate) bodies: Arc<Semaphore>,
+    /// Until when nothing is listening; in the past most of the time.
+    pub(crate) outage: watch::Sender<Instant>,
+    pub(crate) stopping: CancellationToken,
+}
+
+pub(crate) struct State {
+    pub(crate) worlds: Worlds,
+    pub(crate) faults: Faults,
+}
+
+/// How often each part of what one world's page shows changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Changes {
+    #[serde(flatten)]
+    world: Revisions,
+    worlds: u64,
+    faults: u64,
+}
+
+impl Hub {
+    pub(crate) fn new(tokens: Tokens, limits: Limits) -> Self {
+        let bodies = limits.body_bytes.min(Semaphore::MAX_PERMITS);
+        Self {
+            state: Mutex::new(State {
+                worlds: Worlds::new(tokens, limits),
+                faults: Faults::default(),
+            }),
+            changes: watch::Sender::new(()),
+            hook: None,
+            bodies: Arc::new(Semaphore::new(bodies)),
+            outage: watch::Sender::new(Instant::now()),
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    /// Looks at the state, or changes what nobody watches.
+    pub(crate) fn with<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
+        look(&mut self.lock())
+    }
+
+    /// Changes the state, and tells those who watch it.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let result = change(&mut self.lock());
+        self.changes.send_replace(());
+        result
+    }
+
+    /// A receiver that sees every change from now on.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// Empties a world, and deletes the fault rules that are for it alone.
+    pub(crate) fn reset(&self, world: &str) {
+        self.change(|state| {
+            if let Some(world) = state.worlds.get_mut(world) {
+                world.reset();
+            }
+            state.faults.clear(Some(world));
+        });
+        self.was_reset(world);
+    }
+
+    /// Deletes a world, and the fault rules that are for it alone.
+    pub(crate) fn delete_world(&self, name: &str) -> bool {
+        let deleted = self.change(|state| {
+            state.faults.clear(Some(name));
+            state.worlds.delete(name)
+        });
+        if deleted {
+            self.was_reset(name);
+        }
+        deleted
+    }
+
+    /// Puts the worlds of a snapshot in the place of all worlds.
+    pub(crate) fn restore_all(&self, snapshot: Snapshot) -> Result<(), String> {
+        let gone = self.change(|state| {
+            let worlds = snapshot.check(state.worlds.limits())?;
+            let mut gone = state.worlds.names();
+            for name in &gone {
+                state.worlds.delete(name);
+            }
+            for (name, backend, clock) in worlds {
+                state.worlds.restore(&name, backend, clock);
+                if !gone.contains(&name) {
+                    gone.push(name);
+                }
+            }
+            Ok::<_, String>(gone)
+        })?;
+        for name in gone {
+            self.was_reset(&name);
+        }
+        Ok(())
+    }
+
+    /// Puts the only world of a snapshot in the place of the named one.
+    pub(crate) fn restore_one(&self, name: &str, snapshot: Snapshot) -> Result<(), String> {
+        self.change(|state| {
+            let mut worlds = snapshot.check(state.worlds.limits())?;
+            let (Some((_, backend, clock)), true) = (worlds.pop(), worlds.is_empty()) else {
+                return Err("to be put into one world, a snapshot must hold one".to_owned());
+            };
+            if state.worlds.restore(name, backend, clock) {
+                Ok(())
+            } else {
+                Err(format!(
+                    "too many worlds: at most {}",
+                    state.worlds.limits().worlds
+                ))
+            }
+        })?;
+        self.was_reset(name);
+        Ok(())
+    }
+
+    fn was_reset(&self, world: &str) {
+        tracing::info!(world, "sandbox world was emptied or replaced");
+        if let Some(hook) = &self.hook {
+            hook(world);
+        }
+    }
+
+    /// One panic must not turn every later request into another.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// What the fault rules have for a request.
+    pub(crate) fn plan(&mut self, world: Option<&str>, params: &Params) -> Option<Plan> {
+        let mut addresses: Vec<_> = params.addresses().map(str::to_owned).collect();
+        // An operation on a user is for its address, too.
+        if let Some(world) = world.and_then(|name| self.worlds.get(name))
+            && let Ok(Some(uid)) = params.optional_number("uid")
+            && let Some(user) = world.backend.user(uid)
+        {
+            addresses.push(user.address.clone());
+        }
+        let facts = Facts {
+            op: params.optional_text("op").unwrap_or_default(),
+            world,
+            addresses: &addresses,
+        };
+        self.faults.plan(&facts, Instant::now())
+    }
+
+    pub(crate) fn changes(&self, world: &str) -> Changes {
+        let world = self.worlds.get(world);
+        Changes {
+            world: world.map(|world| world.revisions).unwrap_or_default(),
+            worlds: self.worlds.revision,
+            faults: self.faults.revision,
+        }
+    }
+
+    /// All worlds, or one, as [`Snapshot`] reads them.
+    pub(crate) fn snapshot(&mut self, only: Option<&str>, system: Moment) -> Value {
+        let mut worlds = Map::new();
+        for name in self.worlds.names() {
+            if only.is_some_and(|only| only != name) {
+                continue;
+            }
+            if let Some(world) = self.worlds.get_mut(&name) {
+                world.backend.forget_expired(world.clock.read(system));
+                let mut saved = world.backend.save();
+                saved["clock"] = json!(world.clock);
+                worlds.insert(name, saved);
+            }
+        }
+        json!({ "version": VERSION, "worlds": worlds })
+    }
+}
+
+/// The version of snapshots that is written and read.
+const VERSION: u64 = 1;
+
+/// A snapshot whose worlds were not looked at yet.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Snapshot {
+    version: u64,
+    worlds: Map<String, Value>,
+}
+
+impl Snapshot {
+    /// Its worlds, if everything in it makes sense.
+    fn check(self, limits: &Limits) -> Result<Vec<(String, Backend, Clock)>, String> {
+        if self.version != VERSION {
+            return Err(format!(
+                "a snapshot of version {}, not {VERSION}",
+                self.version
+            ));
+        }
+        // The default world is there besides, whether it is named or not.
+        let others = self
+            .worlds
+            .keys()
+            .filter(|name| *name != crate::DEFAULT_WORLD);
+        if others.count() >= limits.worlds {
+            return Err(format!("too many worlds: at most {}", limits.worlds));
+        }
+        let now = Moment::now();
+        let mut worlds = Vec::new();
+        for (name, mut saved) in self.worlds {
+            let read = (|| {
+                if !is_world(&name) {
+                    return Err("no name of a world".to_owned());
+                }
+                let fields = saved.as_object_mut().ok_or("no object")?;
+                let clock = fields.remove("clock").unwrap_or(Value::Null);
+                let clock: Option<Clock> =
+                    serde_json::from_value(clock).map_err(|error| format!("clock: {error}"))?;
+                let clock = clock.unwrap_or_default();
+                let saved: Saved =
+                    serde_json::from_value(saved).map_err(|error| error.to_string())?;
+                let backend = Backend::restore(saved, limits.clone(), clock.read(now))?;
+                Ok((backend, clock))
+            })();
+            let (backend, clock) = read.map_err(|error| format!("world {name:?}: {error}"))?;
+            worlds.push((name, backend, clock));
+        }
+        Ok(worlds)
+    }
+}

@@ -1,0 +1,10 @@
+//! The wire: what a request says, in whichever dialect, and what a reply is.
+
+mod dialect;
+mod json;
+mod params;
+mod reply;
+
+pub(crate) use self::dialect::{Dialect, read};
+pub(crate) use self::params::Params;
+pub(crate) use self::reply::{Code, Fields, Outcome, Refusal, Reply};

@@ -1,0 +1,224 @@
+//! Worlds: one for each application token, none of which sees another.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::backend::Backend;
+use crate::clock::{Clock, Moment};
+use crate::requests::RequestLog;
+use crate::settings::{DEFAULT_WORLD, Limits, Tokens};
+use crate::wire::{Code, Outcome, Params, Refusal, Reply};
+
+/// The worlds, by name. The default one is always there.
+pub(crate) struct Worlds {
+    tokens: Tokens,
+    limits: Limits,
+    by_name: BTreeMap<String, World>,
+    /// How often a world was made or deleted.
+    pub(crate) revision: u64,
+}
+
+/// A backend with a clock of its own and a log of the requests for it.
+pub(crate) struct World {
+    pub(crate) backend: Backend,
+    pub(crate) clock: Clock,
+    pub(crate) requests: RequestLog,
+    pub(crate) revisions: Revisions,
+    /// When a request last came, by the clock of the machine.
+    pub(crate) last_request: Option<Moment>,
+}
+
+/// How often each part of a world changed. The numbers mean nothing but "changed" when
+/// they differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Revisions {
+    pub(crate) users: u64,
+    pub(crate) groups: u64,
+    pub(crate) messages: u64,
+    pub(crate) requests: u64,
+    pub(crate) clock: u64,
+}
+
+impl Worlds {
+    pub(crate) fn new(tokens: Tokens, limits: Limits) -> Self {
+        let mut worlds = Self {
+            tokens,
+            limits,
+            by_name: BTreeMap::new(),
+            revision: 0,
+        };
+        worlds.make(DEFAULT_WORLD);
+        worlds
+    }
+
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&World> {
+        self.by_name.get(name)
+    }
+
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut World> {
+        self.by_name.get_mut(name)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &World)> {
+        self.by_name
+            .iter()
+            .map(|(name, world)| (name.as_str(), world))
+    }
+
+    /// What differs whenever a snapshot would.
+    pub(crate) fn version(&self) -> (u64, Vec<Revisions>) {
+        let worlds = self.by_name.values();
+        let revisions = worlds.map(|world| Revisions {
+            requests: 0,
+            ..world.revisions
+        });
+        (self.revision, revisions.collect())
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.by_name.keys().cloned().collect()
+    }
+
+    /// Finds the world that a request is for, by its token, and makes it if there is
+    /// room. What is missing is reported first, then a wrong token.
+    pub(crate) fn enter(&mut self, params: &Params) -> Result<String, Refusal> {
+        params.text("op")?;
+        let token = params.text("token")?;
+        let name = self.tokens.world(token);
+        let name = name.ok_or_else(|| Code::AuthFail.of("token"))?;
+        match self.open(&name) {
+            Some(_) => Ok(name),
+            None => Err(Code::TooManyWorlds.of("token")),
+        }
+    }
+
+    /// Carries a request out in the world that [`Worlds::enter`] found.
+    pub(crate) fn answer(
+        &mut self,
+        world: Result<&str, Refusal>,
+        params: &Params,
+        system: Moment,
+    ) -> Reply {
+        let op = params.optional_text("op").unwrap_or_default();
+        let id = params.optional_text("id");
+        let outcome = world.and_then(|name| {
+            // It may have been deleted since.
+            self.make(name).perform(op, params, system)
+        });
+        Reply::new(op, id, outcome)
+    }
+
+    /// Deletes a world with all that it holds. The default world is only emptied.
+    pub(crate) fn delete(&mut self, name: &str) -> bool {
+        let deleted = self.by_name.remove(name).is_some();
+        self.revision += u64::from(deleted);
+        self.make(DEFAULT_WORLD);
+        deleted
+    }
+
+    /// Puts a backend and a clock in the place of a world's own. `false` if that would
+    /// make too many worlds.
+    pub(crate) fn restore(&mut self, name: &str, backend: Backend, clock: Clock) -> bool {
+        let Some(world) = self.open(name) else {
+            return false;
+        };
+        world.backend = backend;
+        world.clock = clock;
+        world.revisions.all();
+        true
+    }
+
+    /// The world of a name, made if there is none; `None` if there is no room.
+    pub(crate) fn open(&mut self, name: &str) -> Option<&mut World> {
+        let room = self.by_name.len() < self.limits.worlds;
+        (room || self.by_name.contains_key(name)).then(|| self.make(name))
+    }
+
+    /// The world of a name, made if there is none.
+    pub(crate) fn make(&mut self, name: &str) -> &mut World {
+        let limits = &self.limits;
+        let revision = &mut self.revision;
+        self.by_name.entry(name.to_owned()).or_insert_with(|| {
+            *revision += 1;
+            World::new(limits)
+        })
+    }
+}
+
+impl World {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            backend: Backend::new(limits.clone()),
+            clock: Clock::default(),
+            requests: RequestLog::new(limits.requests, limits.request_bytes),
+            revisions: Revisions::default(),
+            last_request: None,
+        }
+    }
+
+    /// Everything that its backend holds.
+    pub(crate) fn state(&mut self, system: Moment) -> Value {
+        self.backend.forget_expired(self.clock.read(system));
+        let mut state = self.backend.save();
+        if let Some(state) = state.as_object_mut() {
+            state.remove("next");
+        }
+        state
+    }
+
+    /// Empties it: the backend, the log, and the clock. Ids keep counting.
+    pub(crate) fn reset(&mut self) {
+        self.backend.clear();
+        self.requests.clear();
+        self.clock = Clock::default();
+        self.revisions.all();
+    }
+
+    fn perform(&mut self, op: &str, params: &Params, system: Moment) -> Outcome {
+        let now = self.clock.read(system);
+        self.last_request = Some(system);
+        let outcome = self.backend.perform(op, params, now);
+        if outcome.is_ok() {
+            self.revisions.count(op);
+        }
+        outcome
+    }
+}
+
+impl Revisions {
+    /// Counts what a successful operation may have changed.
+    fn count(&mut self, op: &str) {
+        match op {
+            "useradd" | "userset" | "usertoken" | "deltoken" => self.users += 1,
+            "userdel" | "deluser" => {
+                self.users += 1;
+                self.groups += 1;
+            }
+            "groupadd" | "groupset" | "groupdel" | "groupeditmembers" => self.groups += 1,
+            "message" => {
+                self.messages += 1;
+                // Its life may have become longer.
+                self.groups += 1;
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn all(&mut self) {
+        self.users += 1;
+        self.groups += 1;
+        self.messages += 1;
+        self.requests += 1;
+        self.clock += 1;
+    }
+}
