@@ -35,8 +35,15 @@ const WRITE_TIME: Duration = Duration::from_secs(30);
 /// The most bytes of a request's head.
 const HEAD_LIMIT: usize = 64 * 1024;
 
+/// How long the requests in flight may take when the port is closed for a while; the
+/// one that asked for that is among them.
+const OUTAGE_GRACE: Duration = Duration::from_millis(100);
+
 /// The wait before another try after the listener failed.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a shutdown waits for requests that are still arriving or being answered.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Accepts connections and serves them until the hub stops.
 pub(crate) struct Acceptor {
@@ -81,7 +88,11 @@ impl Acceptor {
     fn admit(&self, stream: TcpStream, era: &CancellationToken) {
         // One above the limit is closed by being dropped.
         if let Ok(place) = Arc::clone(&self.room).try_acquire_owned() {
-            let serving = serve(stream, self.router.clone(), era.clone(), place);
+            let ending = Ending {
+                era: era.clone(),
+                hub: Arc::clone(&self.hub),
+            };
+            let serving = serve(stream, self.router.clone(), ending, place);
             self.connections.spawn(serving);
         }
     }
@@ -108,13 +119,25 @@ impl Acceptor {
     }
 }
 
-/// Serves a connection until it ends; once `ending`, after the request in flight.
-async fn serve(
-    stream: TcpStream,
-    router: Router,
-    ending: CancellationToken,
-    _place: OwnedSemaphorePermit,
-) {
+/// When a connection ends, and how long its request in flight may take then.
+struct Ending {
+    era: CancellationToken,
+    hub: Arc<Hub>,
+}
+
+impl Ending {
+    async fn begins(&self) -> Duration {
+        self.era.cancelled().await;
+        if self.hub.stopping.is_cancelled() {
+            GRACE
+        } else {
+            OUTAGE_GRACE
+        }
+    }
+}
+
+/// Serves a connection until it ends.
+async fn serve(stream: TcpStream, router: Router, ending: Ending, _place: OwnedSemaphorePermit) {
     // Replies are small; a peer that went away shows at the next write.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
@@ -132,9 +155,10 @@ async fn serve(
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = ending.cancelled() => {
+        grace = ending.begins() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            let finished = tokio::time::timeout(grace, connection).await;
+            finished.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {

@@ -5,7 +5,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -16,9 +15,6 @@ use crate::hub::{Hook, Hub, Snapshot};
 use crate::net::Acceptor;
 use crate::settings::{DEFAULT_WORLD, Hosts, Limits, Origins, Tokens};
 use crate::store;
-
-/// How long a shutdown waits for requests that are still arriving or being answered.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// The settings of a sandbox that is not bound yet; see [`Sandbox::builder`].
 #[derive(Default)]
@@ -212,7 +208,7 @@ impl Sandbox {
         };
         hub.stopping.cancel();
         connections.close();
-        let _ = tokio::time::timeout(GRACE, connections.wait()).await;
+        connections.wait().await;
         if let Some(keeping) = keeping {
             keeping.await.map_err(io::Error::other)?;
         }

@@ -19,6 +19,7 @@ pub(super) struct GroupFilter {
 }
 
 pub(super) struct MessageFilter {
+    address: Option<String>,
     from: Option<String>,
     to: Option<String>,
     gid: Option<u64>,
@@ -108,6 +109,7 @@ impl GroupFilter {
 impl MessageFilter {
     pub(super) fn read(query: &mut Query) -> Answer<Self> {
         Ok(Self {
+            address: query.text("address"),
             from: query.text("from"),
             to: query.text("to"),
             gid: query.number("gid")?,
@@ -122,11 +124,12 @@ impl MessageFilter {
             Receiver::Users { to } => (to, None),
             Receiver::Group { gid } => (&[], Some(*gid)),
         };
-        let to = self
-            .to
-            .as_ref()
-            .is_none_or(|pattern| receivers.iter().any(|address| matches(pattern, address)));
-        to && fits(self.from.as_ref(), &message.from)
+        let received = |pattern: &str| receivers.iter().any(|to| matches(pattern, to));
+        let sent = |pattern: &str| matches(pattern, &message.from);
+        let address = self.address.as_deref();
+        address.is_none_or(|pattern| sent(pattern) || received(pattern))
+            && self.from.as_deref().is_none_or(sent)
+            && self.to.as_deref().is_none_or(received)
             && same(self.gid, gid)
             && same(self.kind, message.kind)
             && self.since.is_none_or(|since| message.sent >= since)

@@ -42,6 +42,7 @@ async fn messages_are_found_by_what_they_are() {
         ),
         ("from=alice".into(), vec!["Hello Bob", "Hello team"]),
         ("to=alice".into(), vec!["Hi all", "Bye"]),
+        ("address=carol".into(), vec!["Hi all", "Bye"]),
         ("to=c*".into(), vec!["Hi all"]),
         (format!("gid={gid}"), vec!["Hello team"]),
         ("contains=hello".into(), vec!["Hello Bob", "Hello team"]),

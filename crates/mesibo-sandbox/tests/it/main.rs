@@ -1,6 +1,7 @@
 //! The sandbox over real sockets.
 
 mod api;
+mod browser;
 mod dialects;
 mod faults;
 mod hardening;
