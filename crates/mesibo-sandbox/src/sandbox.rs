@@ -110,8 +110,8 @@ impl Builder {
     /// # Errors
     ///
     /// The address cannot be listened on, or a file cannot be read or does not hold what
-    /// it should; the error names the file. The faults file and the seed file must
-    /// exist.
+    /// it should, or the data file's folder cannot be written to; the error names the
+    /// file. The faults file and the seed file must exist.
     pub async fn bind(self) -> io::Result<Sandbox> {
         let connections = self.limits.connections.min(Semaphore::MAX_PERMITS);
         let mut hub = Hub::new(self.tokens, self.limits);
@@ -141,6 +141,9 @@ impl Builder {
             _ => {}
         }
         hub.hook = self.hook;
+        if let Some(path) = &self.data {
+            store::check_folder(path).map_err(|error| store::named(path, &error))?;
+        }
         let listen = self.listen.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         let listener = TcpListener::bind(listen).await?;
         Ok(Sandbox {
@@ -183,7 +186,7 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// None at present.
+    /// A task of the sandbox panicked.
     pub async fn serve(
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,

@@ -81,13 +81,22 @@ async fn write_state(hub: &Hub, path: &Path) -> io::Result<()> {
     writing.await.map_err(io::Error::other)?
 }
 
+/// Makes sure that a file can be replaced: its folder is there, and can be written to.
+pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
+    NamedTempFile::new_in(folder(path)).map(drop)
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Replaces a file by another that is on the disk already, so that a crash at any moment
 /// leaves one of the two, whole.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder(path);
     let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;

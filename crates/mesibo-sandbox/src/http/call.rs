@@ -63,12 +63,14 @@ pub(super) async fn answer(State(hub): State<Arc<Hub>>, request: Request) -> Res
 
 async fn carry_out(hub: &Hub, mut pending: Pending, params: Params, dialect: Dialect) -> Response {
     pending.describe(&params, dialect);
-    let world = hub.change(|state| state.worlds.enter(&params));
+    let (world, plan) = hub.change(|state| {
+        let world = state.worlds.enter(&params);
+        let plan = state.plan(world.as_deref().ok(), &params);
+        (world, plan)
+    });
     if let Ok(world) = &world {
         pending.world.clone_from(world);
     }
-    let named = world.as_deref().ok();
-    let plan = hub.change(|state| state.plan(named, &params));
     let reaction = pending.wait(plan).await;
 
     let op = params.optional_text("op").unwrap_or_default();
@@ -80,7 +82,8 @@ async fn carry_out(hub: &Hub, mut pending: Pending, params: Params, dialect: Dia
         reaction if reaction.carries_out() => {
             let world = world.as_deref().map_err(|refusal: &Refusal| *refusal);
             let now = Moment::now();
-            let reply = hub.change(|state| state.worlds.answer(world, &params, now));
+            // Those who watch are told when the request is logged.
+            let reply = hub.with(|state| state.worlds.answer(world, &params, now));
             pending.carried_out(&params, &reply)
         }
         _ => String::new(),

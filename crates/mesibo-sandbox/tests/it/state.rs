@@ -282,6 +282,14 @@ async fn a_data_file_that_is_cut_short_stops_the_start() {
         .err()
         .expect("half a file");
     assert!(error.to_string().contains("data.json: EOF"), "{error}");
+    let nowhere = folder.path().join("nowhere/data.json");
+    let error = Sandbox::builder()
+        .data_file(&nowhere)
+        .bind()
+        .await
+        .err()
+        .expect("no folder");
+    assert!(error.to_string().contains("nowhere/data.json: "), "{error}");
 }
 
 #[tokio::test]

@@ -38,21 +38,22 @@ async fn populate(page: &Page) {
         .error("op=message&from=alice&to=nobody&msg=Hello")
         .await;
     let rules = json!([
-        { "op": "message", "error": "QUOTAEXCEEDED", "times": 1 },
         { "address": "carol*", "delay": "250ms", "world": "default" },
+        { "op": "message", "error": "QUOTAEXCEEDED", "times": 1 },
     ]);
     sandbox.put("/sandbox/faults", &rules).await;
-    sandbox
-        .error("op=message&from=bob&to=alice&msg=Hello")
-        .await;
+    let listed = sandbox.ok(&format!("op=groupgetmembers&gid={gid}")).await;
+    assert_eq!(listed["members"].as_array().map(Vec::len), Some(2));
     sandbox
         .ok("op=message&from=bob&to=carol%40example.com&msg=I+do.&sig=none")
         .await;
-    sandbox.ok(&format!("op=groupgetmembers&gid={gid}")).await;
+    sandbox
+        .error("op=message&from=bob&to=alice&msg=All+done")
+        .await;
     // On a narrow screen some of it is on another part.
     page.until(
         "const holds = (id, text) => document.getElementById(id).textContent.includes(text);
-         return holds('messages', 'I do.') && holds('requests', 'groupgetmembers')
+         return holds('messages', 'I do.') && holds('requests', 'QUOTAEXCEEDED')
              && holds('faults', '1 hit')",
     )
     .await;

@@ -52,7 +52,7 @@ pub(super) fn tools() -> Result<[PathBuf; 3], String> {
     match tools.iter().find(|tool| !tool.exists()) {
         None => Ok(tools),
         Some(missing) => Err(format!(
-            "lacks {}: install chromium and chromium-driver, and run npm install in \
+            "lacks {}: install chromium and chromium-driver, and run npm ci in \
              tests/browser",
             missing.display()
         )),
