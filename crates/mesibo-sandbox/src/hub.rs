@@ -1,9 +1,10 @@
 //! What all requests share.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::{Backend, Saved};
 use crate::clock::{Clock, Moment};
 use crate::fault::{Facts, Faults, Plan};
-use crate::settings::{Limits, Tokens, is_world};
+use crate::settings::{DEFAULT_WORLD, Limits, Tokens, is_world};
 use crate::wire::Params;
 use crate::worlds::{Revisions, Worlds};
 
@@ -149,7 +150,8 @@ impl Hub {
         }
     }
 
-    /// One panic must not turn every later request into another.
+    /// A poisoned lock is taken all the same: one panic would otherwise fail every later
+    /// request.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -204,51 +206,36 @@ impl State {
 /// The version of snapshots that is written and read.
 const VERSION: u64 = 1;
 
-/// A snapshot whose worlds were not looked at yet.
-#[derive(Debug, serde::Deserialize)]
+/// A snapshot whose worlds were not checked yet.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Snapshot {
     version: u64,
-    worlds: Map<String, Value>,
+    worlds: BTreeMap<String, Saved>,
 }
 
 impl Snapshot {
     /// Its worlds, if everything in it makes sense.
     fn check(self, limits: &Limits) -> Result<Vec<(String, Backend, Clock)>, String> {
         if self.version != VERSION {
-            return Err(format!(
-                "a snapshot of version {}, not {VERSION}",
-                self.version
-            ));
+            let version = self.version;
+            return Err(format!("a snapshot of version {version}, not {VERSION}"));
         }
-        // The default world is there besides, whether it is named or not.
-        let others = self
-            .worlds
-            .keys()
-            .filter(|name| *name != crate::DEFAULT_WORLD);
+        // The default world always exists, whether the snapshot has it or not.
+        let others = self.worlds.keys().filter(|name| *name != DEFAULT_WORLD);
         if others.count() >= limits.worlds {
             return Err(format!("too many worlds: at most {}", limits.worlds));
         }
         let now = Moment::now();
-        let mut worlds = Vec::new();
-        for (name, mut saved) in self.worlds {
-            let read = (|| {
-                if !is_world(&name) {
-                    return Err("no name of a world".to_owned());
-                }
-                let fields = saved.as_object_mut().ok_or("no object")?;
-                let clock = fields.remove("clock").unwrap_or(Value::Null);
-                let clock: Option<Clock> =
-                    serde_json::from_value(clock).map_err(|error| format!("clock: {error}"))?;
-                let clock = clock.unwrap_or_default();
-                let saved: Saved =
-                    serde_json::from_value(saved).map_err(|error| error.to_string())?;
-                let backend = Backend::restore(saved, limits.clone(), clock.read(now))?;
-                Ok((backend, clock))
-            })();
-            let (backend, clock) = read.map_err(|error| format!("world {name:?}: {error}"))?;
-            worlds.push((name, backend, clock));
-        }
-        Ok(worlds)
+        let check = |(name, saved): (String, Saved)| {
+            if !is_world(&name) {
+                return Err(format!("{name:?} is no name of a world"));
+            }
+            let clock = saved.clock;
+            let backend = Backend::restore(saved, limits.clone(), clock.read(now));
+            let backend = backend.map_err(|error| format!("world {name:?}: {error}"))?;
+            Ok((name, backend, clock))
+        };
+        self.worlds.into_iter().map(check).collect()
     }
 }

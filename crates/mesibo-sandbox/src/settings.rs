@@ -79,7 +79,7 @@ pub struct Limits {
     /// Connections; one above is closed at once. 512 by default.
     pub connections: usize,
     /// Bytes of all request bodies that are being read together; a request above is
-    /// answered with HTTP 503. 64 MiB by default.
+    /// answered with HTTP 503. 128 MiB by default.
     pub body_bytes: usize,
 }
 
@@ -95,7 +95,7 @@ impl Default for Limits {
             request_bytes: 4 * 1024 * 1024,
             worlds: 100,
             connections: 512,
-            body_bytes: 64 * 1024 * 1024,
+            body_bytes: 128 * 1024 * 1024,
         }
     }
 }
@@ -138,16 +138,18 @@ impl Tokens {
         }
     }
 
-    /// The token that opens a world, unless that is only known as a hash.
+    /// The token that opens a world, if its name tells; a token that was set is not told
+    /// to anybody.
     pub(crate) fn token(&self, world: &str) -> Option<String> {
+        let named = *self == Self::Any && !world.starts_with(HASHED);
+        named.then(|| Self::of_world(world))
+    }
+
+    /// The worlds that are known before any request.
+    pub(crate) fn worlds(&self) -> Vec<String> {
         match self {
-            Self::Any if world.starts_with(HASHED) => None,
-            Self::Any => Some(Self::of_world(world)),
-            Self::Only(worlds) => {
-                let mut worlds = worlds.iter();
-                let found = worlds.find(|(_, name)| *name == world);
-                found.map(|(token, _)| token.clone())
-            }
+            Self::Any => Vec::new(),
+            Self::Only(worlds) => worlds.values().cloned().collect(),
         }
     }
 }
@@ -209,6 +211,6 @@ mod tests {
         let tokens = Tokens::Only(only);
         assert_eq!(tokens.world("secret").as_deref(), Some("default"));
         assert_eq!(tokens.world("sandbox"), None);
-        assert_eq!(tokens.token("default").as_deref(), Some("secret"));
+        assert_eq!(tokens.token("default"), None);
     }
 }

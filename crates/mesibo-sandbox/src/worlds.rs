@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, TokenMint};
 use crate::clock::{Clock, Moment};
 use crate::requests::RequestLog;
 use crate::settings::{DEFAULT_WORLD, Limits, Tokens};
@@ -18,6 +18,9 @@ pub(crate) struct Worlds {
     by_name: BTreeMap<String, World>,
     /// How often a world was made or deleted.
     pub(crate) revision: u64,
+    /// What tokens begin with that open any world there is, until the process ends. The
+    /// page uses them, so that no other token has to be shown.
+    local: String,
 }
 
 /// A backend with a clock of its own and a log of the requests for it.
@@ -48,13 +51,23 @@ impl Worlds {
             limits,
             by_name: BTreeMap::new(),
             revision: 0,
+            local: format!("local-{}-", TokenMint::default().mint()),
         };
         worlds.make(DEFAULT_WORLD);
+        for name in worlds.tokens.worlds() {
+            worlds.make(&name);
+        }
         worlds
     }
 
-    pub(crate) fn tokens(&self) -> &Tokens {
-        &self.tokens
+    /// The token that opens a world, if its name tells.
+    pub(crate) fn token(&self, world: &str) -> Option<String> {
+        self.tokens.token(world)
+    }
+
+    /// A token that opens a world until the process ends.
+    pub(crate) fn local_token(&self, world: &str) -> String {
+        format!("{}{world}", self.local)
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -94,7 +107,10 @@ impl Worlds {
     pub(crate) fn enter(&mut self, params: &Params) -> Result<String, Refusal> {
         params.text("op")?;
         let token = params.text("token")?;
-        let name = self.tokens.world(token);
+        let name = match token.strip_prefix(&self.local) {
+            Some(name) => self.by_name.contains_key(name).then(|| name.to_owned()),
+            None => self.tokens.world(token),
+        };
         let name = name.ok_or_else(|| Code::AuthFail.of("token"))?;
         match self.open(&name) {
             Some(_) => Ok(name),
@@ -150,18 +166,18 @@ impl Worlds {
         let revision = &mut self.revision;
         self.by_name.entry(name.to_owned()).or_insert_with(|| {
             *revision += 1;
-            World::new(limits)
+            World::new(limits, *revision)
         })
     }
 }
 
 impl World {
-    fn new(limits: &Limits) -> Self {
+    fn new(limits: &Limits, revision: u64) -> Self {
         Self {
             backend: Backend::new(limits.clone()),
             clock: Clock::default(),
             requests: RequestLog::new(limits.requests, limits.request_bytes),
-            revisions: Revisions::default(),
+            revisions: Revisions::begin(revision),
             last_request: None,
         }
     }
@@ -196,6 +212,18 @@ impl World {
 }
 
 impl Revisions {
+    /// The numbers of a new world: none that a deleted one of its name had.
+    fn begin(revision: u64) -> Self {
+        let first = revision << 32;
+        Self {
+            users: first,
+            groups: first,
+            messages: first,
+            requests: first,
+            clock: first,
+        }
+    }
+
     /// Counts what a successful operation may have changed.
     fn count(&mut self, op: &str) {
         match op {

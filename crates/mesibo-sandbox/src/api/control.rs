@@ -16,7 +16,7 @@ use super::query::Query;
 use super::{Answer, ApiError};
 use crate::clock::{Clock, Moment};
 use crate::fault::Rule;
-use crate::http::read_body;
+use crate::http::{BODY_LIMIT, SNAPSHOT_LIMIT, read_body};
 use crate::hub::{Hub, Snapshot};
 use crate::text_duration;
 
@@ -28,11 +28,11 @@ const MAX_OUTAGE: Duration = Duration::from_mins(10);
 pub(super) async fn list_worlds(State(hub): Shared, query: Query) -> Answer<Json<Value>> {
     query.end()?;
     Ok(Json(hub.with(|state| {
-        let tokens = state.worlds.tokens();
         let worlds = state.worlds.iter().map(|(name, world)| {
             json!({
                 "name": name,
-                "token": tokens.token(name),
+                "token": state.worlds.token(name),
+                "local_token": state.worlds.local_token(name),
                 "users": world.backend.users().count(),
                 "groups": world.backend.groups().count(),
                 "messages": world.backend.messages().count(),
@@ -65,12 +65,12 @@ pub(super) async fn show_state(State(hub): Shared, mut query: Query) -> Answer<i
     });
     let nothing = || json!({ "users": [], "groups": [], "messages": [] });
     let state = state.unwrap_or_else(nothing);
-    // For people, too.
+    // Indented, because people read it.
     Ok(([(CONTENT_TYPE, "application/json")], format!("{state:#}\n")))
 }
 
 pub(super) async fn reset(State(hub): Shared, mut query: Query) -> Answer<StatusCode> {
-    // The name of no world, and so free for "all of them".
+    // A star cannot be the name of a world.
     let all = query.text("world").as_deref() == Some("*");
     let names = if all {
         hub.with(|state| state.worlds.names())
@@ -100,7 +100,7 @@ pub(super) async fn put_snapshot(
 ) -> Answer<StatusCode> {
     let only = query.optional_world()?;
     query.end()?;
-    let snapshot: Snapshot = body(&hub, request).await?;
+    let snapshot: Snapshot = body(&hub, request, SNAPSHOT_LIMIT).await?;
     match only {
         Some(world) => hub.restore_one(&world, snapshot),
         None => hub.restore_all(snapshot),
@@ -140,7 +140,7 @@ pub(super) async fn set_clock(
 ) -> Answer<Json<Value>> {
     let world = query.world()?;
     query.end()?;
-    let change: ClockChange = body(&hub, request).await?;
+    let change: ClockChange = body(&hub, request, BODY_LIMIT).await?;
     if change.state.is_none() && change.set.is_none() && change.advance.is_none() {
         let text = "a change of the clock needs state, set or advance";
         return Err(ApiError::bad(text));
@@ -202,7 +202,7 @@ pub(super) async fn put_faults(
 ) -> Answer<Json<Value>> {
     let world = query.optional_world()?;
     query.end()?;
-    let rules: Vec<Rule> = body(&hub, request).await?;
+    let rules: Vec<Rule> = body(&hub, request, BODY_LIMIT).await?;
     let world = world.as_deref();
     let rules = hub.change(|state| {
         state.faults.replace(world, rules)?;
@@ -218,7 +218,7 @@ pub(super) async fn add_fault(
 ) -> Answer<impl IntoResponse> {
     let world = query.optional_world()?;
     query.end()?;
-    let rule: Rule = body(&hub, request).await?;
+    let rule: Rule = body(&hub, request, BODY_LIMIT).await?;
     let rule = hub.change(|state| {
         let id = state.faults.add(world.as_deref(), rule)?;
         Ok::<_, String>(state.faults.show(&id))
@@ -275,7 +275,7 @@ pub(super) async fn begin_outage(
     request: Request,
 ) -> Answer<StatusCode> {
     query.end()?;
-    let outage: Outage = body(&hub, request).await?;
+    let outage: Outage = body(&hub, request, BODY_LIMIT).await?;
     if outage.length > MAX_OUTAGE {
         return Err(ApiError::bad("for must be at most 10m"));
     }
@@ -295,8 +295,8 @@ pub(super) async fn openapi() -> impl IntoResponse {
 
 /// The JSON in a request's body, whatever its media type says: curl says that it is a
 /// form.
-async fn body<T: DeserializeOwned>(hub: &Hub, request: Request) -> Answer<T> {
-    let body = read_body(request.into_body(), &hub.bodies).await?;
+async fn body<T: DeserializeOwned>(hub: &Hub, request: Request, limit: usize) -> Answer<T> {
+    let body = read_body(request.into_body(), limit, &hub.bodies).await?;
     serde_json::from_slice(&body.bytes)
         .map_err(|error| ApiError::bad(format!("the body does not fit: {error}")))
 }

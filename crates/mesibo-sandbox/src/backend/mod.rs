@@ -19,12 +19,31 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::groups::Group;
 pub(crate) use self::messages::{Message, Receiver};
 pub(crate) use self::saved::Saved;
+pub(crate) use self::token::TokenMint;
 pub(crate) use self::users::User;
 pub(crate) use self::wildcard::matches;
-use self::{groups::Groups, messages::Messages, token::TokenMint, users::Users};
+use self::{groups::Groups, messages::Messages, users::Users};
 use crate::clock::Moment;
 use crate::settings::Limits;
 use crate::wire::{Code, Outcome, Params, Refusal};
+
+/// The operations that [`Backend::perform`] knows.
+pub(crate) const OPERATIONS: [&str; 14] = [
+    "useradd",
+    "userset",
+    "userdel",
+    "deluser",
+    "usertoken",
+    "deltoken",
+    "usersget",
+    "groupadd",
+    "groupset",
+    "groupdel",
+    "groupeditmembers",
+    "groupgetmembers",
+    "getmembers",
+    "message",
+];
 
 /// How long tokens, groups and messages live if the request does not say.
 const DEFAULT_LIFETIME: Duration = Duration::from_hours(365 * 24);

@@ -8,14 +8,15 @@ use serde_json::{Value, json};
 use super::groups::Permissions;
 use super::users::UserToken;
 use super::{Backend, Counter, DEFAULT_LIFETIME, Group, Message, Receiver, User};
-use crate::clock::Moment;
+use crate::clock::{Clock, Moment};
 use crate::settings::Limits;
 
-/// What a saved backend holds. What is left out gets its default, and ids that are left
+/// What a saved world holds. What is left out gets its default, and ids that are left
 /// out are given out in order.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Saved {
+    pub(crate) clock: Clock,
     next: Option<Next>,
     users: Vec<SavedUser>,
     groups: Vec<SavedGroup>,

@@ -10,13 +10,13 @@ const TOKEN_LENGTH: usize = 50;
 /// They look unpredictable so that no test relies on their text. They protect
 /// nothing: nobody can log in here.
 #[derive(Default)]
-pub(super) struct TokenMint {
+pub(crate) struct TokenMint {
     hasher: RandomState,
     minted: u64,
 }
 
 impl TokenMint {
-    pub(super) fn mint(&mut self) -> String {
+    pub(crate) fn mint(&mut self) -> String {
         self.minted += 1;
         let [a, b, c, d] = [0, 1, 2, 3].map(|part| self.hasher.hash_one((self.minted, part)));
         let mut token = format!("{a:016x}{b:016x}{c:016x}{d:016x}");

@@ -9,12 +9,12 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most bytes that a body may have. A message of 1 MiB has 3 MiB when each of
-/// its bytes is percent-encoded.
+/// The most bytes of a body, but for a snapshot. A message of 1 MiB has 3 MiB when each
+/// of its bytes is percent-encoded.
 pub(crate) const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
-/// The most bytes of a body that are read at all.
-const READ_LIMIT: usize = 8 * BODY_LIMIT;
+/// The most bytes of a snapshot, and the most of any body that are read at all.
+pub(crate) const SNAPSHOT_LIMIT: usize = 64 * 1024 * 1024;
 
 /// The longest time that a body may take to arrive.
 const READ_TIME: Duration = Duration::from_secs(30);
@@ -25,19 +25,23 @@ pub(crate) struct Read {
     _share: Option<OwnedSemaphorePermit>,
 }
 
-/// Reads a body, or says the status that answers it: 413 for one that is too large, 408
+/// Reads a body of at most `limit` bytes, or says the status that answers it: 413 for one that is too large, 408
 /// for one that is too slow, 503 when too many are being read.
 ///
 /// One that is too large is read on, within reason, and thrown away: a connection
 /// that is closed while its peer still writes is reset, and the peer would find a
 /// broken pipe where the status should be.
-pub(crate) async fn read(body: Body, room: &Arc<Semaphore>) -> Result<Read, StatusCode> {
-    tokio::time::timeout(READ_TIME, gather(body, room))
+pub(crate) async fn read(
+    body: Body,
+    limit: usize,
+    room: &Arc<Semaphore>,
+) -> Result<Read, StatusCode> {
+    tokio::time::timeout(READ_TIME, gather(body, limit, room))
         .await
         .unwrap_or(Err(StatusCode::REQUEST_TIMEOUT))
 }
 
-async fn gather(mut body: Body, room: &Arc<Semaphore>) -> Result<Read, StatusCode> {
+async fn gather(mut body: Body, limit: usize, room: &Arc<Semaphore>) -> Result<Read, StatusCode> {
     let mut kept = BytesMut::new();
     let mut share: Option<OwnedSemaphorePermit> = None;
     let mut size = 0;
@@ -46,10 +50,10 @@ async fn gather(mut body: Body, room: &Arc<Semaphore>) -> Result<Read, StatusCod
         let frame = frame.map_err(|_| StatusCode::BAD_REQUEST)?;
         let data = frame.into_data().unwrap_or_default();
         size += data.len();
-        if size > READ_LIMIT {
+        if size > SNAPSHOT_LIMIT {
             break;
         }
-        if size > BODY_LIMIT {
+        if size > limit {
             refused = Some(StatusCode::PAYLOAD_TOO_LARGE);
         }
         if refused.is_some() {
@@ -71,7 +75,7 @@ async fn gather(mut body: Body, room: &Arc<Semaphore>) -> Result<Read, StatusCod
     }
     match refused {
         Some(status) => Err(status),
-        None if size > BODY_LIMIT => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        None if size > limit => Err(StatusCode::PAYLOAD_TOO_LARGE),
         None => Ok(Read {
             bytes: kept.freeze(),
             _share: share,

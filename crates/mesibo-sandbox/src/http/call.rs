@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::body;
 use super::respond::{self, Hangup};
+use crate::backend::OPERATIONS;
 use crate::clock::Moment;
 use crate::fault::{Plan, Reaction};
 use crate::hub::Hub;
@@ -22,34 +23,15 @@ use crate::wire::{self, Dialect, Params, Refusal, Reply};
 /// The most addresses that a record names.
 const MAX_ADDRESSES: usize = 100;
 
-/// The operations, which alone are named in the log: another text may be anything, a
-/// misplaced token, too.
-const OPERATIONS: [&str; 14] = [
-    "useradd",
-    "userset",
-    "userdel",
-    "deluser",
-    "usertoken",
-    "deltoken",
-    "usersget",
-    "groupadd",
-    "groupset",
-    "groupdel",
-    "groupeditmembers",
-    "groupgetmembers",
-    "getmembers",
-    "message",
-];
-
 pub(super) async fn answer(State(hub): State<Arc<Hub>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let mut pending = Pending::new(Arc::clone(&hub), &head);
-    // Not HEAD either: an operation without its reply helps nobody.
+    // HEAD is refused as well: it would carry an operation out and drop the reply.
     if head.method != Method::GET && head.method != Method::POST {
         pending.reject(StatusCode::METHOD_NOT_ALLOWED);
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, POST")]).into_response();
     }
-    let body = match body::read(body, &hub.bodies).await {
+    let body = match body::read(body, body::BODY_LIMIT, &hub.bodies).await {
         Ok(body) => body,
         Err(status) => {
             pending.reject(status);
@@ -205,6 +187,7 @@ impl Drop for Pending {
     fn drop(&mut self) {
         let record = &mut self.record;
         record.duration_ms = self.begun.elapsed().as_secs_f64() * 1000.0;
+        // Another text may be anything, a misplaced token, too.
         let op = OPERATIONS.iter().find(|op| **op == record.op);
         tracing::info!(
             op = op.copied().unwrap_or("unknown"),

@@ -13,7 +13,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get};
 use http::StatusCode;
 
-pub(crate) use self::body::read as read_body;
+pub(crate) use self::body::{BODY_LIMIT, SNAPSHOT_LIMIT, read as read_body};
 pub(crate) use self::guard::Guard;
 pub(crate) use self::respond::Hangup;
 use crate::api;

@@ -182,7 +182,7 @@ async fn a_snapshot_that_makes_no_sense_changes_nothing() {
         ),
         (
             json!({ "version": 1, "worlds": { "a b": {} } }),
-            "no name of a world",
+            "is no name of a world",
         ),
         (world(json!({ "user": [] })), "unknown field `user`"),
         (
@@ -206,7 +206,7 @@ async fn a_snapshot_that_makes_no_sense_changes_nothing() {
             world(json!({ "messages": [{ "from": "a", "msg": "x" }] })),
             "either to or gid",
         ),
-        (world(json!({ "clock": "late" })), "clock: "),
+        (world(json!({ "clock": "late" })), "unknown variant `late`"),
     ] {
         let refused = sandbox
             .send(Method::PUT, "/sandbox/snapshot", &snapshot)
@@ -339,5 +339,25 @@ async fn a_reset_empties_a_world_and_tells_the_hook() {
     assert_eq!(calls.take(), ["shop"]);
     sandbox.put("/sandbox/snapshot", &snapshot).await;
     assert_eq!(calls.take(), ["default", "shop"]);
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_may_be_larger_than_any_other_body() {
+    let sandbox = Running::start().await;
+    let message = json!({ "from": "alice", "to": ["alice"], "msg": "x".repeat(1024 * 1024) });
+    let world = json!({ "users": [{ "address": "alice" }], "messages": vec![message; 12] });
+    let snapshot = json!({ "version": 1, "worlds": { "default": world } });
+    sandbox.put("/sandbox/snapshot", &snapshot).await;
+    assert_eq!(
+        sandbox.get("/sandbox/messages?page_size=1").await["total"],
+        12
+    );
+    let taken = sandbox.get("/sandbox/snapshot").await;
+    sandbox.put("/sandbox/snapshot", &taken).await;
+    let small = sandbox
+        .send(Method::PUT, "/sandbox/faults", &snapshot)
+        .await;
+    assert_eq!(small.status(), StatusCode::PAYLOAD_TOO_LARGE);
     sandbox.stop().await;
 }

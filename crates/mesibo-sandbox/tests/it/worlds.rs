@@ -129,6 +129,21 @@ async fn a_request_with_no_world_is_logged_in_the_default_one() {
         sandbox.get("/sandbox/requests?world=shop").await["total"],
         1
     );
+    // The page has a token of its own, and the real one is not shown.
+    let worlds = sandbox.get("/sandbox/worlds").await;
+    assert!(!worlds.to_string().contains("secret"), "{worlds}");
+    let shop = &worlds["worlds"][1];
+    assert_eq!(
+        (&shop["name"], &shop["token"]),
+        (&json!("shop"), &Value::Null)
+    );
+    let local = shop["local_token"].as_str().expect("a token");
+    let form = format!("op=useradd&addr=alice&appid=demo&token={local}");
+    assert_eq!(json(sandbox.form(&form)).await["result"], true);
+    assert_eq!(sandbox.get("/sandbox/users?world=shop").await["total"], 1);
+    let elsewhere = local.replace("shop", "elsewhere");
+    let refused = json(sandbox.form(&format!("op=usersget&token={elsewhere}"))).await;
+    assert_eq!(refused["error"], "AUTHFAIL");
     sandbox.stop().await;
 }
 

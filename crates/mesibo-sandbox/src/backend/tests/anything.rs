@@ -82,7 +82,7 @@ impl Random {
     }
 
     fn form(&mut self) -> String {
-        let mut form = format!("token={APP_TOKEN}&op={}", self.pick(&OPS));
+        let mut form = format!("token={APP_TOKEN}&op={}", self.pick(&OPERATIONS));
         // Enough of them that many requests have all that they need.
         for _ in 0..self.below(2 * KEYS.len()) {
             form += &self.pair(&KEYS);

@@ -115,7 +115,7 @@ fn every_parameter_that_is_not_what_it_should_be_is_refused() {
 #[test]
 fn every_documented_op_is_known() {
     let mut bench = Bench::new();
-    for op in OPS {
+    for op in OPERATIONS {
         let reply = bench.raw(&format!("op={op}&token={APP_TOKEN}"));
         assert_ne!(reply["error"], "BADOP", "{op}");
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use super::OPERATIONS;
 use crate::clock::Moment;
 use crate::settings::{DEFAULT_WORLD, Limits, Tokens};
 use crate::wire::Params;
@@ -21,23 +22,6 @@ const APP_TOKEN: &str = "app-token";
 /// When the clock of a [`Bench`] starts, in seconds since 1970.
 const START: u64 = 1_800_000_000;
 const YEAR: u64 = 365 * 24 * 60 * 60;
-
-const OPS: [&str; 14] = [
-    "useradd",
-    "userset",
-    "userdel",
-    "deluser",
-    "usertoken",
-    "deltoken",
-    "usersget",
-    "groupadd",
-    "groupset",
-    "groupdel",
-    "groupeditmembers",
-    "groupgetmembers",
-    "getmembers",
-    "message",
-];
 
 /// A backend, and a clock that tests move.
 struct Bench {
