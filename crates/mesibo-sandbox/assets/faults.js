@@ -10,8 +10,12 @@ export async function showFaults(page) {
   for (const count of page.counts("faults")) count.textContent = here.length;
   const rows = here.map((rule) => {
     const drop = async () => {
-      await ask(`faults/${rule.id}`, {}, "DELETE");
-      say("The fault is deleted.");
+      try {
+        await ask(`faults/${rule.id}`, {}, "DELETE");
+        say("The fault is deleted.");
+      } catch (error) {
+        say(error.message, true);
+      }
     };
     return h(
       "li",

@@ -1,8 +1,8 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -26,6 +26,7 @@ pub(crate) struct Hub {
     pub(crate) hook: Option<Hook>,
     /// One permit for each byte of a body.
     pub(crate) bodies: Arc<Semaphore>,
+    pub(crate) stall_timeout: Duration,
     /// Until when nothing is listening; in the past most of the time.
     pub(crate) outage: watch::Sender<Instant>,
     pub(crate) stopping: CancellationToken,
@@ -36,7 +37,7 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
 }
 
-/// How often each part of what one world's page shows changed.
+/// Revision numbers of everything that the page of one world shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Changes {
     #[serde(flatten)]
@@ -49,6 +50,7 @@ impl Hub {
     pub(crate) fn new(tokens: Tokens, limits: Limits) -> Self {
         let bodies = limits.body_bytes.min(Semaphore::MAX_PERMITS);
         Self {
+            stall_timeout: limits.stall_timeout,
             state: Mutex::new(State {
                 worlds: Worlds::new(tokens, limits),
                 faults: Faults::default(),
@@ -158,7 +160,7 @@ impl Hub {
 }
 
 impl State {
-    /// What the fault rules have for a request.
+    /// The effect that faults have on a request, if any.
     pub(crate) fn plan(&mut self, world: Option<&str>, params: &Params) -> Option<Plan> {
         let mut addresses: Vec<_> = params.addresses().map(str::to_owned).collect();
         // An operation on a user is for its address, too.
@@ -215,7 +217,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Its worlds, if everything in it makes sense.
+    /// Checks the snapshot, and returns its worlds.
     fn check(self, limits: &Limits) -> Result<Vec<(String, Backend, Clock)>, String> {
         if self.version != VERSION {
             let version = self.version;

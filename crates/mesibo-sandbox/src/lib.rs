@@ -46,8 +46,7 @@
 //! address. Requests whose `Host` is neither an IP address nor `localhost` are refused,
 //! unless [`Hosts`] allows their name; scripts of web pages from elsewhere are refused,
 //! unless [`Origins`] allows them. Connections, bodies and everything that is kept are
-//! bounded by [`Limits`]. A request's head, its body, and the reading of its answer may
-//! take 30 seconds each; a connection may be idle for as long.
+//! bounded by [`Limits`].
 
 mod api;
 mod backend;

@@ -1,5 +1,5 @@
-//! Connections: accepted up to a number, bounded in time, and closed on purpose where a
-//! fault asks for it.
+//! Connections: bounded in number and time, and closed on purpose where a fault rule
+//! says so.
 //!
 //! `axum::serve` has neither limits nor a way to close a connection without a response.
 
@@ -24,13 +24,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::http::Hangup;
 use crate::hub::Hub;
-
-/// How long the head of a request may take, and how long a connection may be idle. It
-/// is longer than clients keep idle connections, so that they close first.
-const HEAD_TIME: Duration = Duration::from_secs(30);
-
-/// How long a peer may take nothing of what is written to it.
-const WRITE_TIME: Duration = Duration::from_secs(30);
 
 /// The most bytes of a request's head.
 const HEAD_LIMIT: usize = 64 * 1024;
@@ -57,7 +50,7 @@ pub(crate) struct Acceptor {
 impl Acceptor {
     pub(crate) async fn run(self, mut listener: TcpListener) {
         let mut outages = self.hub.outage.subscribe();
-        // Ends the connections of a listener with it.
+        // Cancelled when this listener is closed; ends its connections.
         let mut era = self.hub.stopping.child_token();
         loop {
             tokio::select! {
@@ -141,7 +134,8 @@ async fn serve(stream: TcpStream, router: Router, ending: Ending, _place: OwnedS
     // Replies are small; a peer that went away shows at the next write.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE_TIME));
+    let stall_timeout = ending.hub.stall_timeout;
+    stream.set_write_timeout(Some(stall_timeout));
     let service = TowerToHyperService::new(router);
     let service = service_fn(move |request: Request<Incoming>| {
         let service = service.clone();
@@ -149,7 +143,7 @@ async fn serve(stream: TcpStream, router: Router, ending: Ending, _place: OwnedS
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(stall_timeout)
         .max_buf_size(HEAD_LIMIT)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = std::pin::pin!(connection);

@@ -1,4 +1,4 @@
-//! The log of requests: the last ones, as far as there is room.
+//! The log of the most recent requests, bounded in number and bytes.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::clock::Moment;
 use crate::wire::{Dialect, Params};
 
-/// What stands in the place of a token.
+/// The text that replaces a token.
 pub(crate) const MASK: &str = "***";
 
 /// The most bytes that are kept of a parameter's value, or of a reply.

@@ -70,7 +70,7 @@ impl Builder {
         self
     }
 
-    /// What bounds the memory.
+    /// The limits on memory and connections.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self

@@ -1,16 +1,17 @@
-//! What can be set about a sandbox.
+//! Settings of a sandbox.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-/// The name of the world that is meant where none is named.
+/// The name of the world that requests without a `world` parameter mean.
 pub const DEFAULT_WORLD: &str = "default";
 
 /// The application token of the default world.
 pub const DEFAULT_TOKEN: &str = "sandbox";
 
-/// What every name that is made from an unknown token begins with.
+/// Prefix of the names that are made from unknown tokens.
 const HASHED: &str = "token-";
 
 /// The most characters of a world's name.
@@ -33,8 +34,8 @@ pub enum Tokens {
 }
 
 /// The names that the `Host` of a request may have, besides IP addresses and
-/// `localhost`. Other names are refused, because a web page of anybody's may let its own
-/// name point at a loopback address (DNS rebinding).
+/// `localhost`. Other names are refused, because any web page can make its own name
+/// resolve to a loopback address (DNS rebinding).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hosts {
     /// These names, without ports. None by default.
@@ -53,7 +54,8 @@ pub enum Origins {
     Any,
 }
 
-/// What bounds the sandbox's memory. All but the last three hold for each world.
+/// Limits on memory and connections. Those of users, groups, messages and
+/// requests hold for each world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -81,6 +83,10 @@ pub struct Limits {
     /// Bytes of all request bodies that are being read together; a request above is
     /// answered with HTTP 503. 128 MiB by default.
     pub body_bytes: usize,
+    /// Time for the head of a request, for its body, for a peer to read the next part of
+    /// its response, and for a connection to be idle; the connection is closed then. It
+    /// should be longer than clients keep idle connections. 30 seconds by default.
+    pub stall_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -96,6 +102,7 @@ impl Default for Limits {
             worlds: 100,
             connections: 512,
             body_bytes: 128 * 1024 * 1024,
+            stall_timeout: Duration::from_secs(30),
         }
     }
 }

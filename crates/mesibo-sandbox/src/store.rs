@@ -1,4 +1,4 @@
-//! Files: the data that is kept over restarts, seeds, and fault rules.
+//! Files: the data file, the seed, and the fault rules.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -16,10 +16,10 @@ pub(crate) struct Worlds {
     tokens: Tokens,
     limits: Limits,
     by_name: BTreeMap<String, World>,
-    /// How often a world was made or deleted.
+    /// Counts every world that is made or deleted.
     pub(crate) revision: u64,
-    /// What tokens begin with that open any world there is, until the process ends. The
-    /// page uses them, so that no other token has to be shown.
+    /// Prefix of local tokens, which open an existing world until the process ends. The
+    /// page uses them, so that no configured token has to be shown.
     local: String,
 }
 
@@ -33,8 +33,8 @@ pub(crate) struct World {
     pub(crate) last_request: Option<Moment>,
 }
 
-/// How often each part of a world changed. The numbers mean nothing but "changed" when
-/// they differ.
+/// Revision numbers of the parts of a world. A part whose number differs has changed; the
+/// numbers have no other meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Revisions {
     pub(crate) users: u64,
@@ -88,7 +88,7 @@ impl Worlds {
             .map(|(name, world)| (name.as_str(), world))
     }
 
-    /// What differs whenever a snapshot would.
+    /// A value that differs whenever a snapshot would.
     pub(crate) fn version(&self) -> (u64, Vec<Revisions>) {
         let worlds = self.by_name.values();
         let revisions = worlds.map(|world| Revisions {
@@ -128,7 +128,7 @@ impl Worlds {
         let op = params.optional_text("op").unwrap_or_default();
         let id = params.optional_text("id");
         let outcome = world.and_then(|name| {
-            // It may have been deleted since.
+            // The world may have been deleted during a delay.
             self.make(name).perform(op, params, system)
         });
         Reply::new(op, id, outcome)
@@ -235,7 +235,7 @@ impl Revisions {
             "groupadd" | "groupset" | "groupdel" | "groupeditmembers" => self.groups += 1,
             "message" => {
                 self.messages += 1;
-                // Its life may have become longer.
+                // A message may extend the life of its group.
                 self.groups += 1;
             }
             _ => {}

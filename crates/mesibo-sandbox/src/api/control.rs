@@ -296,7 +296,7 @@ pub(super) async fn openapi() -> impl IntoResponse {
 /// The JSON in a request's body, whatever its media type says: curl says that it is a
 /// form.
 async fn body<T: DeserializeOwned>(hub: &Hub, request: Request, limit: usize) -> Answer<T> {
-    let body = read_body(request.into_body(), limit, &hub.bodies).await?;
+    let body = read_body(request.into_body(), limit, hub).await?;
     serde_json::from_slice(&body.bytes)
         .map_err(|error| ApiError::bad(format!("the body does not fit: {error}")))
 }

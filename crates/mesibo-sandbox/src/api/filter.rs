@@ -1,4 +1,4 @@
-//! What a query asks of the entries of a collection.
+//! Filters of the collections.
 
 use super::query::Query;
 use super::{Answer, ApiError};

@@ -16,7 +16,7 @@ use axum::routing::get;
 use self::error::ApiError;
 use crate::hub::Hub;
 
-/// What is answered, or why not.
+/// The answer to a request, or its error.
 type Answer<T> = Result<T, ApiError>;
 
 pub(crate) fn routes() -> Router<Arc<Hub>> {

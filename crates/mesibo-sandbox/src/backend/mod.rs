@@ -1,4 +1,4 @@
-//! The backend of one application: what it holds, and what an operation does to that.
+//! The backend of one application: its state, and the operations on it.
 //!
 //! It does no I/O and reads no clock: the moment comes with each request, so that
 //! tests pass a year without waiting for it.
@@ -45,10 +45,10 @@ pub(crate) const OPERATIONS: [&str; 14] = [
     "message",
 ];
 
-/// How long tokens, groups and messages live if the request does not say.
+/// Lifetime of tokens, groups and messages unless the request sets one.
 const DEFAULT_LIFETIME: Duration = Duration::from_hours(365 * 24);
 
-/// The most rows that a list has, whatever count is asked for.
+/// Maximum number of rows in a list, whatever `count` the request has.
 const MAX_ROWS: usize = 20;
 
 /// The backend of one application.
@@ -68,7 +68,7 @@ pub(crate) struct Backend {
     next_expiry: Moment,
 }
 
-/// The next number that it gives; it gives each once.
+/// Source of ids: holds the next one, and gives each once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Counter(u64);
 
@@ -182,7 +182,7 @@ impl Backend {
     }
 }
 
-/// How many rows a list may have.
+/// The number of rows that a list may have.
 fn rows(params: &Params) -> Result<usize, Refusal> {
     let count = params.optional_number("count")?;
     // A count that is too large for this machine's `usize` is above 20 as well.

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Real tokens have about as many characters.
+/// The length of tokens, about that of real ones.
 const TOKEN_LENGTH: usize = 50;
 
 /// Makes tokens, each one once.

@@ -103,7 +103,7 @@ impl Backend {
             Some(uid) => uid,
             None => self.users.find(params.text("addr")?, "addr")?.uid,
         };
-        // It names the application as well, which makes no difference.
+        // The request names the application as well, which makes no difference.
         params.as_sent("appid");
 
         self.delete_user(uid)?;
@@ -193,8 +193,7 @@ impl User {
             .retain(|token| app_id.is_some_and(|app_id| token.app_id != app_id));
     }
 
-    /// The user as `usersget` lists it, with numbers now as text and now not, like
-    /// the real ones.
+    /// The user as `usersget` lists it. Some numbers are texts, as in real replies.
     fn row(&self) -> Value {
         let mut row = json!({
             "uid": self.uid.to_string(),

@@ -1,4 +1,4 @@
-//! What happens to a request that is hit.
+//! The effects of faults on requests.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
@@ -6,22 +6,22 @@ use std::time::Duration;
 use humantime::format_duration;
 use serde::{Deserialize, Serialize};
 
-/// A wait, and then what becomes of the request.
+/// The effect of a fault: a delay, and a reaction after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Effect {
-    /// How long it waits before it is carried out or answered.
+    /// The time before the request is carried out or answered.
     pub(crate) delay: Duration,
     pub(crate) reaction: Reaction,
 }
 
-/// What becomes of a request.
+/// The outcome that a fault gives a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reaction {
-    /// It is carried out and answered.
+    /// The request is carried out and answered.
     None,
-    /// It is refused with an error code; an empty one is left out of the reply.
+    /// The request is refused with an error code; an empty one is left out of the reply.
     Error(String),
-    /// It is answered with an HTTP status and no reply.
+    /// The response is an HTTP status without a reply.
     Status {
         status: u16,
         retry_after: Option<Duration>,
@@ -29,13 +29,13 @@ pub(crate) enum Reaction {
     },
     /// The connection is closed.
     Close(Close),
-    /// It is carried out, and the reply is not what it should be.
+    /// The request is carried out, and the reply is malformed.
     Malformed(Malformed),
-    /// It is carried out, and the reply's body takes this long to arrive.
+    /// The request is carried out, and the body of the reply takes this long to arrive.
     Slow(Duration),
 }
 
-/// When the connection is closed.
+/// The moment at which the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Close {
@@ -47,7 +47,7 @@ pub(crate) enum Close {
     Midway,
 }
 
-/// What a reply is in the place of a JSON object.
+/// The kinds of malformed replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Malformed {

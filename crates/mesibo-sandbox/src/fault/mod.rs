@@ -1,4 +1,4 @@
-//! Faults: what goes wrong on purpose, for which requests, and how often.
+//! Faults: rules that select requests, and effects that these requests suffer.
 
 mod effect;
 mod magic;
@@ -16,7 +16,7 @@ pub(crate) use self::rule::Rule;
 use crate::backend::matches;
 use crate::requests::Hit;
 
-/// The most rules that are in force at a time.
+/// The maximum number of rules.
 const MAX_RULES: usize = 100;
 
 /// The rules in force, in the order in which they are tried.
@@ -24,30 +24,30 @@ const MAX_RULES: usize = 100;
 pub(crate) struct Faults {
     rules: Vec<Armed>,
     next_id: u64,
-    /// How often a rule was set, deleted, or hit.
+    /// Counts every rule that is set, deleted, or hits.
     pub(crate) revision: u64,
 }
 
-/// A rule with what it has seen.
+/// A rule with its counters.
 struct Armed {
     id: String,
     rule: Rule,
-    /// How many requests it was for.
+    /// The number of requests that it selects, hit or not.
     matched: u64,
-    /// How many of them it hit.
+    /// The number of requests that it hit.
     hits: u64,
     chance: Rng,
     bucket: Option<Bucket>,
 }
 
-/// What rules look at in a request.
+/// The properties of a request by which rules select it.
 pub(crate) struct Facts<'a> {
     pub(crate) op: &'a str,
     pub(crate) world: Option<&'a str>,
     pub(crate) addresses: &'a [String],
 }
 
-/// What is to happen to a request.
+/// The effect that a request will suffer, and its cause for the log.
 pub(crate) struct Plan {
     pub(crate) hit: Hit,
     pub(crate) effect: Effect,
@@ -118,8 +118,8 @@ impl Faults {
         rules.find(|armed| armed.id == id).map(Armed::show)
     }
 
-    /// What happens to a request: the first rule that hits it decides, and after all
-    /// rules a magic address.
+    /// The effect on a request: that of the first rule that hits it, or else that of a
+    /// magic address.
     pub(crate) fn plan(&mut self, facts: &Facts<'_>, now: Instant) -> Option<Plan> {
         for armed in &mut self.rules {
             if let Some(effect) = armed.strike(facts, now) {
@@ -196,7 +196,7 @@ fn check_all(
 }
 
 impl Armed {
-    /// Whether it belongs to the world alone; each does where none is named.
+    /// Whether the rule is for this world alone; true for every rule if `world` is `None`.
     fn is_of(&self, world: Option<&str>) -> bool {
         world.is_none_or(|world| self.rule.world.as_deref() == Some(world))
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text_duration;
 
-/// So many requests in so long a time; as many may come at once.
+/// A number of requests in a time; this is also the size of the burst that is allowed.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RateLimit {
@@ -41,8 +41,8 @@ impl Bucket {
         }
     }
 
-    /// Takes a request: `None` if it is within the rate, or else how long it would have
-    /// to wait.
+    /// Counts a request: `None` if it is within the rate, or else the time until the rate
+    /// allows another one.
     pub(super) fn wait(&mut self, now: Instant) -> Option<Duration> {
         let most = f64::from(self.limit.requests.get());
         let a_second = most / self.limit.per.as_secs_f64();

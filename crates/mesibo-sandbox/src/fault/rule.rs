@@ -1,4 +1,4 @@
-//! A rule: which requests it is for, and what happens to them.
+//! Fault rules: the requests that they select, and their effects.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -36,10 +36,10 @@ pub(crate) struct Rule {
     pub(super) every: Option<NonZeroU64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) probability: Option<f64>,
-    /// What the probability's random numbers begin with; 0 by default.
+    /// Seed of the random numbers for the probability; 0 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) seed: Option<u64>,
-    /// How many requests it hits at the most.
+    /// The maximum number of requests that the rule hits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) times: Option<NonZeroU64>,
     /// Hits only requests above a rate.
@@ -60,7 +60,7 @@ pub(crate) struct Rule {
         with = "text_duration::optional"
     )]
     pub(super) retry_after: Option<Duration>,
-    /// Where an HTTP redirect leads.
+    /// The `Location` of an HTTP redirect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) location: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +73,7 @@ pub(crate) struct Rule {
     )]
     pub(super) slow: Option<Duration>,
 
-    // What a listing of rules has besides, so that it can be put back as it is.
+    // Read-only fields of a listing. They are accepted, so that a listing can be put back.
     #[serde(skip_serializing)]
     matched: u64,
     #[serde(skip_serializing)]
@@ -83,7 +83,7 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// Whether it makes sense.
+    /// Checks the rule; the error says what is allowed.
     pub(super) fn check(&self) -> Result<(), String> {
         self.check_selection()?;
         let effects = [
@@ -161,8 +161,8 @@ impl Rule {
         }
     }
 
-    /// What happens to a request that it hits; `wait` is how long a request above the
-    /// rate would have to wait.
+    /// The effect on a request that the rule hits; `wait` is the time until the rate
+    /// allows another request.
     pub(super) fn effect(&self, wait: Duration) -> Effect {
         Effect {
             delay: self.delay.unwrap_or_default(),
@@ -197,7 +197,7 @@ impl Rule {
     }
 }
 
-/// Error codes are what programs look for, so that anything else would test nothing.
+/// Checks an error code: programs compare codes, so free text would test nothing.
 pub(super) fn check_error(code: &str) -> Result<(), String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     if code.len() <= 63 && code.bytes().all(allowed) {

@@ -1,7 +1,6 @@
 //! Request bodies, within limits of size and time.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -9,15 +8,14 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::hub::Hub;
+
 /// The most bytes of a body, but for a snapshot. A message of 1 MiB has 3 MiB when each
 /// of its bytes is percent-encoded.
 pub(crate) const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
 /// The most bytes of a snapshot, and the most of any body that are read at all.
 pub(crate) const SNAPSHOT_LIMIT: usize = 64 * 1024 * 1024;
-
-/// The longest time that a body may take to arrive.
-const READ_TIME: Duration = Duration::from_secs(30);
 
 /// A body that was read, and its share of what all bodies together may take.
 pub(crate) struct Read {
@@ -31,12 +29,8 @@ pub(crate) struct Read {
 /// One that is too large is read on, within reason, and thrown away: a connection
 /// that is closed while its peer still writes is reset, and the peer would find a
 /// broken pipe where the status should be.
-pub(crate) async fn read(
-    body: Body,
-    limit: usize,
-    room: &Arc<Semaphore>,
-) -> Result<Read, StatusCode> {
-    tokio::time::timeout(READ_TIME, gather(body, limit, room))
+pub(crate) async fn read(body: Body, limit: usize, hub: &Hub) -> Result<Read, StatusCode> {
+    tokio::time::timeout(hub.stall_timeout, gather(body, limit, &hub.bodies))
         .await
         .unwrap_or(Err(StatusCode::REQUEST_TIMEOUT))
 }
@@ -57,7 +51,7 @@ async fn gather(mut body: Body, limit: usize, room: &Arc<Semaphore>) -> Result<R
             refused = Some(StatusCode::PAYLOAD_TOO_LARGE);
         }
         if refused.is_some() {
-            // Nothing of it is kept any longer.
+            // Frees what was kept of a body that is refused.
             share = None;
             kept = BytesMut::new();
             continue;

@@ -31,7 +31,7 @@ pub(super) async fn answer(State(hub): State<Arc<Hub>>, request: Request) -> Res
         pending.reject(StatusCode::METHOD_NOT_ALLOWED);
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, POST")]).into_response();
     }
-    let body = match body::read(body, body::BODY_LIMIT, &hub.bodies).await {
+    let body = match body::read(body, body::BODY_LIMIT, &hub).await {
         Ok(body) => body,
         Err(status) => {
             pending.reject(status);
@@ -64,7 +64,7 @@ async fn carry_out(hub: &Hub, mut pending: Pending, params: Params, dialect: Dia
         reaction if reaction.carries_out() => {
             let world = world.as_deref().map_err(|refusal: &Refusal| *refusal);
             let now = Moment::now();
-            // Those who watch are told when the request is logged.
+            // Watchers are notified when the request is logged.
             let reply = hub.with(|state| state.worlds.answer(world, &params, now));
             pending.carried_out(&params, &reply)
         }
@@ -75,11 +75,11 @@ async fn carry_out(hub: &Hub, mut pending: Pending, params: Params, dialect: Dia
     response
 }
 
-/// A request that is being answered. It is logged in any case: a client that goes away
-/// drops it unfinished.
+/// A request that is being answered. Its record is written when it is dropped, so that a
+/// request whose client goes away is logged as well.
 struct Pending {
     hub: Arc<Hub>,
-    /// Where it is logged.
+    /// The world in whose log it is written.
     world: String,
     begun: Instant,
     record: Record,
@@ -128,7 +128,7 @@ impl Pending {
         self.record.addresses = addresses.map(excerpt).collect();
     }
 
-    /// Waits as the plan has it, and gives what happens then.
+    /// Waits for the delay of the plan, and returns its reaction.
     async fn wait(&mut self, plan: Option<Plan>) -> Reaction {
         let Some(Plan { hit, effect }) = plan else {
             return Reaction::None;

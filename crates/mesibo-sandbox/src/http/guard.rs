@@ -1,4 +1,4 @@
-//! What every request must meet before it is looked at: who may ask.
+//! Access control by the `Host` and the `Origin` of a request.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::settings::{Hosts, Origins};
 
-/// Whose requests are let in.
+/// The hosts and origins that are allowed.
 #[derive(Clone)]
 pub(crate) struct Guard {
     hosts: Hosts,

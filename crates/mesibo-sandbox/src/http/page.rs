@@ -1,11 +1,12 @@
-//! The page, which is embedded and asks nobody else for anything.
+//! The page. Its files are embedded, and it loads nothing from any other server.
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use http::{HeaderName, StatusCode};
 
-/// Nothing but what the sandbox itself serves is loaded, run or asked.
+/// The Content-Security-Policy: only what the sandbox itself serves is loaded, run or
+/// requested.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       img-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";

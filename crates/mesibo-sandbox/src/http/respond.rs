@@ -1,4 +1,4 @@
-//! Responses, the spoiled ones included.
+//! Responses, including those that a fault spoils.
 
 use std::io;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use serde_json::json;
 
 use crate::fault::{Close, Malformed, Reaction, seconds};
 
-/// Marks a response in whose place the connection is closed.
+/// Extension of a response: the connection is closed instead of sending it.
 #[derive(Clone, Copy)]
 pub(crate) struct Hangup;
 
-/// What makes a reply too large: more than any client should read.
+/// Size of the padding that makes a reply too large for any sensible client.
 const PADDING: usize = 2 * 1024 * 1024;
 
-/// How many pieces a slow reply comes in.
+/// The number of pieces in which a slow reply is sent.
 const PIECES: usize = 10;
 
-/// The response to a request with this reply, as the reaction has it. `reply` is what
-/// the operation, or the error of a fault, came to; `op` is the request's.
+/// Builds the response from the reaction, the operation's name and the text of the reply,
+/// which is that of the operation or of the fault's error.
 pub(super) fn build(reaction: &Reaction, op: &str, reply: String) -> Response {
     match reaction {
         Reaction::None | Reaction::Error(_) => json(Body::from(reply)),

@@ -1,4 +1,4 @@
-//! The wire: what a request says, in whichever dialect, and what a reply is.
+//! The wire format: requests in all dialects, and replies.
 
 mod dialect;
 mod json;

@@ -1,4 +1,4 @@
-//! The parameters of a request, and what they are read as.
+//! The parameters of a request, and their types.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashSet};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// Why an operation failed; the crate's documentation says what each one means.
+/// The error codes; `docs/sandbox.md` says what each one means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Code {
@@ -30,10 +30,10 @@ pub(crate) struct Refusal {
     pub(crate) parameter: Option<&'static str>,
 }
 
-/// What an operation comes to.
+/// The result of an operation.
 pub(crate) type Outcome = Result<Fields, Refusal>;
 
-/// What a reply to a success holds besides `op` and `result`.
+/// The fields of a successful reply besides `op` and `result`.
 #[derive(Debug, Default)]
 pub(crate) struct Fields(Map<String, Value>);
 

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, ORIGIN};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONNECTION, HOST, ORIGIN};
 use http::{Method, StatusCode};
 use mesibo_sandbox::{Hosts, Limits, Origins};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{FORM, Running, status};
+use crate::support::{FORM, PATIENCE, Running, status};
 
 #[tokio::test]
 async fn a_host_must_be_an_address_or_localhost_or_one_that_is_allowed() {
@@ -189,4 +189,78 @@ async fn a_peer_that_stalls_does_not_hold_up_the_shutdown() {
     assert!(begun.elapsed() < Duration::from_secs(20));
     delayed.abort();
     drop((stalled, idle));
+}
+
+#[tokio::test]
+async fn a_peer_that_stalls_loses_its_connection() {
+    let mut limits = Limits::default();
+    limits.stall_timeout = Duration::from_millis(200);
+    let sandbox = Running::with(|builder| builder.limits(limits)).await;
+    let whole = "GET /sandbox/clock HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let half_a_body = format!(
+        "POST /api.php HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\nContent-Length: 9\r\n\r\nop"
+    );
+    for (sent, answer) in [
+        ("", ""),
+        ("GET / HTTP/1.1\r\nHost: local", ""),
+        (&half_a_body, "HTTP/1.1 408 "),
+        // It was answered, and is idle.
+        (whole, "HTTP/1.1 200 "),
+    ] {
+        let mut peer = TcpStream::connect(sandbox.address)
+            .await
+            .expect("a connection");
+        peer.write_all(sent.as_bytes())
+            .await
+            .expect("room to write");
+        let mut read = Vec::new();
+        let closed = tokio::time::timeout(PATIENCE, peer.read_to_end(&mut read)).await;
+        closed.expect("it is closed").ok();
+        let read = String::from_utf8_lossy(&read);
+        assert!(read.starts_with(answer), "{sent:?}: {read:?}");
+    }
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_reads_nothing_loses_its_connection() {
+    let mut limits = Limits::default();
+    limits.stall_timeout = Duration::from_millis(200);
+    limits.connections = 1;
+    let sandbox = Running::with(|builder| builder.limits(limits)).await;
+    let fill = sandbox.request(Method::PUT, "/sandbox/snapshot");
+    let fill = fill
+        .header(CONNECTION, "close")
+        .body(large_snapshot().to_string());
+    assert_eq!(status(fill).await, StatusCode::NO_CONTENT);
+
+    let mut peer = TcpStream::connect(sandbox.address)
+        .await
+        .expect("a connection");
+    let get = "GET /sandbox/state HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    peer.write_all(get.as_bytes()).await.expect("room to write");
+    peer.readable().await.expect("the beginning of an answer");
+    // It has the only place, until it is cut off.
+    let begun = Instant::now();
+    let mut refused = 0;
+    while sandbox
+        .request(Method::GET, "/sandbox/clock")
+        .send()
+        .await
+        .is_err()
+    {
+        refused += 1;
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::task::yield_now().await;
+    }
+    assert!(refused > 0);
+    sandbox.stop().await;
+}
+
+/// A world with 12 MiB of messages.
+fn large_snapshot() -> serde_json::Value {
+    let text = "x".repeat(1024 * 1024);
+    let message = serde_json::json!({ "from": "alice", "to": ["bob"], "msg": text });
+    let world = serde_json::json!({ "messages": vec![message; 12] });
+    serde_json::json!({ "version": 1, "worlds": { "default": world } })
 }
