@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -36,9 +37,23 @@ pub(super) enum Width {
 pub(super) struct Page {
     pub(super) sandbox: Running,
     pub(super) client: Client,
-    driver: Child,
+    _driver: Driver,
     _profile: tempfile::TempDir,
     _turn: MutexGuard<'static, ()>,
+}
+
+/// The driver. The process group that it leads, the browser included, is killed when
+/// this is dropped: a test that fails leaves nothing running either.
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let id = self.0.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(group) = id.and_then(Pid::from_raw) {
+            // It fails if all of them have ended.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
 }
 
 /// Where Debian puts the browser, its driver, and npm the rules for accessibility; or
@@ -85,7 +100,7 @@ impl Page {
         let page = Self {
             client: client.expect("a session"),
             sandbox,
-            driver,
+            _driver: driver,
             _profile: profile,
             _turn: turn,
         };
@@ -93,9 +108,8 @@ impl Page {
         Some(page)
     }
 
-    pub(super) async fn close(mut self) {
+    pub(super) async fn close(self) {
         self.client.close().await.expect("the session ends");
-        self.driver.kill().await.expect("the driver ends");
         self.sandbox.stop().await;
     }
 
@@ -230,12 +244,12 @@ fn capabilities(chromium: &Path, profile: &Path, theme: Theme, width: Width) -> 
 }
 
 /// Starts the driver on a port that the system chooses, and reads which one.
-async fn start_driver(path: &Path) -> (Child, u16) {
+async fn start_driver(path: &Path) -> (Driver, u16) {
     let mut driver = Command::new(path)
         .arg("--port=0")
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .kill_on_drop(true)
+        .process_group(0)
         .spawn()
         .expect("the driver");
     let stdout = driver.stdout.take().expect("it is piped");
@@ -248,7 +262,7 @@ async fn start_driver(path: &Path) -> (Child, u16) {
         if let Some(port) = port.and_then(|port| port.trim_end_matches('.').parse().ok()) {
             // It must not stall on a full pipe.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return (driver, port);
+            return (Driver(driver), port);
         }
     }
     panic!("the driver did not say its port");
