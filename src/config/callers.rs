@@ -1,26 +1,28 @@
 //! The callers in the settings file, and what they must fit in with.
 
-use std::{collections::HashSet, hash::Hash, net::SocketAddr, sync::Arc};
-
-use toml::Table;
+use std::{collections::HashSet, hash::Hash, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use super::{
-    Mistakes,
-    file::{self, CALLERS, File},
+    file::{CALLERS, File, Fingerprint},
+    mistakes::Mistakes,
     section::Section,
-    settings, values,
+    settings::{self, About},
+    values::callers as values,
 };
 use crate::access::{Caller, Callers, caller::ANONYMOUS};
 
-/// Who proves to the other who they are, by a certificate.
+/// Who proves their identity by a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TlsKind {
+    /// Nobody: the port is plaintext.
     None,
+    /// The server.
     Server,
+    /// The server and its clients.
     Mutual,
 }
 
-/// What callers must fit in with.
+/// The settings that callers must fit in with.
 #[derive(Clone, Debug)]
 pub(super) struct Surroundings {
     pub(super) listen: SocketAddr,
@@ -29,29 +31,38 @@ pub(super) struct Surroundings {
     pub(super) allow_plaintext: bool,
     /// The names of the apps.
     pub(super) apps: Vec<Arc<str>>,
-    /// The app of callers that name none.
+    /// The app of callers whose tables name none.
     pub(super) default_app: Arc<str>,
 }
 
-/// The settings file, for its callers to be read again.
+/// The settings file, whose callers are read again when it changes.
 #[derive(Debug)]
 pub struct CallerFile {
     path: String,
-    /// What it was at the start.
-    file: File,
+    /// What the file held at the start, but for the callers. The content itself is not
+    /// kept: it may hold the password of a proxy.
+    rest: Fingerprint,
+    /// The settings that the file may have.
+    known: fn() -> Vec<&'static About>,
     surroundings: Surroundings,
 }
 
 impl CallerFile {
-    pub(super) fn new(path: String, file: File, surroundings: Surroundings) -> Self {
-        Self {
-            path,
-            file,
+    /// A file that was read, if one was.
+    pub(super) fn new(
+        file: &File,
+        known: fn() -> Vec<&'static About>,
+        surroundings: Surroundings,
+    ) -> Option<Self> {
+        (!file.path().is_empty()).then(|| Self {
+            path: file.path().to_owned(),
+            rest: file.fingerprint(),
+            known,
             surroundings,
-        }
+        })
     }
 
-    /// Where it is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
@@ -61,46 +72,39 @@ impl CallerFile {
     ///
     /// # Errors
     ///
-    /// If anything in the file is wrong, or there are no callers any more: then everyone
-    /// might do everything, which nobody asks for by an empty file.
+    /// If anything in the file is wrong, or the last caller is gone: without callers every
+    /// client might do everything, and an empty file does not ask for that.
     pub fn read(&self, old: &Callers) -> Result<Vec<Caller>, Mistakes> {
-        let file = file::read(&self.path)
-            .map_err(|mistake| Mistakes(vec![format!("config: {mistake}")]))?;
-        if !file.differs_in_callers_at_most(&self.file) {
+        let file = File::read(&PathBuf::from(&self.path), &(self.known)())?;
+        if file.fingerprint() != self.rest {
             tracing::warn!("settings other than the callers hold from the next start on");
         }
-        let mut mistakes = Vec::new();
-        let callers = self.surroundings.read(file.callers, &mut mistakes);
+        let mut mistakes = Mistakes::default();
+        let callers = self.surroundings.read(&file, &mut mistakes);
         if callers.is_empty() && !old.is_empty() {
-            mistakes.push(format!("{CALLERS}: expected at least one, as before"));
+            mistakes.push(CALLERS, "expected at least one, as before");
         }
-        if mistakes.is_empty() {
-            Ok(callers)
-        } else {
-            Err(Mistakes(mistakes))
-        }
+        mistakes.or(callers)
     }
 }
 
 impl Surroundings {
     /// Reads the callers, and gathers what is wrong with them.
-    pub(super) fn read(&self, callers: Table, mistakes: &mut Vec<String>) -> Vec<Caller> {
-        let callers: Vec<_> = callers
-            .into_iter()
-            .filter_map(|(name, value)| {
-                let section = Section::new(CALLERS, &name, value, mistakes)?;
-                Some(self.caller(&name, section))
-            })
-            .collect();
+    pub(super) fn read(&self, file: &File, mistakes: &mut Mistakes) -> Vec<Caller> {
+        let callers = file.callers().iter().filter_map(|(name, node)| {
+            let section = Section::new(CALLERS, name, node, file.path(), mistakes)?;
+            Some(self.caller(name, section))
+        });
+        let callers: Vec<_> = callers.collect();
         let keys = callers.iter().flat_map(|caller| &caller.keys);
         if has_duplicates(keys) {
-            mistakes.push(format!("{CALLERS}: expected every key once"));
+            mistakes.push(CALLERS, "expected every key once");
         }
         let certificates = callers.iter().flat_map(|caller| &caller.certificates);
         if has_duplicates(certificates) {
-            mistakes.push(format!("{CALLERS}: expected every certificate once"));
+            mistakes.push(CALLERS, "expected every certificate once");
         }
-        mistakes.extend(self.dangers(&callers));
+        self.check_exposure(&callers, mistakes);
         callers
     }
 
@@ -111,14 +115,14 @@ impl Surroundings {
         if !section.has("may-call") {
             section.wrong("expected may-call, such as [\"mesibo.v1.MessageService/*\"]");
         }
+        let keys = section.list_of_secrets("keys", values::key_hash);
+        let certificates = section.list("certificates", values::certificate_name);
         let may_call = section.list("may-call", values::rpcs);
         let apps = section.list("apps", |app| self.app(app));
         let caller = Caller {
             name: name.into(),
-            keys: section.list("keys", values::key_hash).unwrap_or_default(),
-            certificates: section
-                .list("certificates", values::certificate_name)
-                .unwrap_or_default(),
+            keys: keys.unwrap_or_default(),
+            certificates: certificates.unwrap_or_default(),
             may_call: Some(may_call.iter().flatten().flatten().copied().collect()),
             apps: Some(match apps {
                 Some(apps) => apps.into_iter().collect(),
@@ -128,27 +132,18 @@ impl Surroundings {
             app_ids: section
                 .list("app-ids", |app_id| Ok(app_id.to_owned()))
                 .map(|app_ids| app_ids.into_iter().collect()),
-            rate: values::rate_of(&mut section).map(Arc::new),
+            rate: section.rate().map(Arc::new),
         };
         if name == ANONYMOUS {
-            section.wrong("expected another name: this is what whoever calls is called");
+            section.wrong("expected another name: every client has this one without callers");
         }
         if !caller.certificates.is_empty() && self.tls != TlsKind::Mutual {
             section.wrong(format!(
                 "expected {}, without which no client shows a certificate",
-                settings::TLS_CLIENT_CA_FILE.name
+                settings::TLS_CLIENT_CA_FILE.name()
             ));
         }
-        section.finish(&[
-            "keys",
-            "certificates",
-            "may-call",
-            "apps",
-            "from-addresses",
-            "app-ids",
-            "rate",
-            "burst",
-        ]);
+        section.finish();
         caller
     }
 
@@ -158,39 +153,34 @@ impl Surroundings {
             .ok_or_else(|| format!("expected some of the apps: {}", self.apps.join(", ")))
     }
 
-    /// What would put the apps or the keys in danger.
-    fn dangers(&self, callers: &[Caller]) -> Vec<String> {
+    /// Checks that no stranger can use the apps, and that no key can be read on the way.
+    fn check_exposure(&self, callers: &[Caller], mistakes: &mut Mistakes) {
         let is_exposed = !self.listen.ip().to_canonical().is_loopback();
         let has_keys = callers.iter().any(|caller| !caller.keys.is_empty());
-        let mut dangers = Vec::new();
         if is_exposed && callers.is_empty() && !self.allow_anonymous {
-            dangers.push(format!(
-                "{}: expected a loopback address, for everyone who reaches another may use \
-                 the application's token; define callers in the settings file (mesibo-grpc \
-                 key NAME makes one), or set {}",
-                settings::LISTEN.name,
-                settings::ALLOW_ANONYMOUS.name
-            ));
+            let what = format!(
+                "expected a loopback address, for everyone who reaches another may use the \
+                 application's token; define callers in the settings file (mesibo-grpc key \
+                 NAME makes one), or set {}",
+                settings::ALLOW_ANONYMOUS.name()
+            );
+            mistakes.push(settings::LISTEN.name(), what);
         }
         if is_exposed && has_keys && self.tls == TlsKind::None && !self.allow_plaintext {
-            dangers.push(format!(
-                "{}: expected a loopback address, for on the way to another everyone can \
-                 read the callers' keys; set {} and {}, or, if something in front does the \
-                 TLS, {}",
-                settings::LISTEN.name,
-                settings::TLS_CERTIFICATE_FILE.name,
-                settings::TLS_KEY_FILE.name,
-                settings::ALLOW_PLAINTEXT.name
-            ));
+            let what = format!(
+                "expected a loopback address, for on the way to another everyone can read the \
+                 callers' keys; set {} and {}, or, if something in front does the TLS, {}",
+                settings::TLS_CERTIFICATE_FILE.name(),
+                settings::TLS_KEY_FILE.name(),
+                settings::ALLOW_PLAINTEXT.name()
+            );
+            mistakes.push(settings::LISTEN.name(), what);
         }
         if self.allow_anonymous && !callers.is_empty() {
-            dangers.push(format!(
-                "{}: expected no callers, or this not to be set: with callers nobody is \
-                 anonymous",
-                settings::ALLOW_ANONYMOUS.name
-            ));
+            let what = "expected no callers, or this not to be set: with callers nobody is \
+                        anonymous";
+            mistakes.push(settings::ALLOW_ANONYMOUS.name(), what);
         }
-        dangers
     }
 }
 

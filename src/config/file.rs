@@ -1,13 +1,19 @@
 //! The settings file: TOML, whose keys are the names of settings, with a table for each
 //! app and for each caller.
+//!
+//! It is read as a tree with line numbers, not into structs of serde: serde stops at the
+//! first mistake, quotes values that may be secret, and says no line.
 
-use std::{collections::HashMap, fs, os::unix::fs::PermissionsExt as _};
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use toml::{Table, Value};
+use ring::digest::{Context, SHA256};
+use toml::de::{DeTable, DeValue};
+use zeroize::Zeroizing;
 
 use super::{
-    settings::{APP_TOKEN, CONFIG, FACADE, SANDBOX, SERVE, UPSTREAM_PROXY},
-    values,
+    mistakes::{Given, Mistakes, Origin, suggestion},
+    settings::{About, CONFIG, Places, UPSTREAM_PROXY},
+    values::{files, urls},
 };
 
 /// The table of the apps' tables.
@@ -19,103 +25,269 @@ pub(super) const CALLERS: &str = "callers";
 /// The permission of everyone to read a file.
 const READABLE_BY_ALL: u32 = 0o004;
 
-/// What the file says.
-#[derive(Clone, Debug, Default)]
+/// The content of a settings file. It may hold a secret, so it has no `Debug`.
+#[derive(Default)]
 pub(super) struct File {
-    /// Values by the names of their settings.
-    pub(super) values: HashMap<String, String>,
-    /// The apps, by name.
-    pub(super) apps: Table,
-    /// The callers, by name.
-    pub(super) callers: Table,
+    path: String,
+    settings: Table,
+    apps: Table,
+    callers: Table,
 }
 
-/// Reads a file.
-pub(super) fn read(path: &str) -> Result<File, String> {
-    let text =
-        fs::read_to_string(path).map_err(|error| format!("cannot read the file: {error}"))?;
-    let mut table: Table = toml::from_str(&text).map_err(|error: toml::de::Error| {
-        // The error's own text quotes the line, and with it the value.
-        let before = &text[..error.span().map_or(0, |span| span.start)];
-        format!(
-            "expected TOML, but line {} is not",
-            before.lines().count().max(1)
-        )
-    })?;
-    let mut tables = |name| match table.remove(name) {
-        None => Ok(Table::new()),
-        Some(Value::Table(tables)) => Ok(tables),
-        Some(_) => Err(format!(
-            "the file has {name} as something other than tables"
-        )),
-    };
-    let (apps, callers) = (tables(APPS)?, tables(CALLERS)?);
-    let values = table
-        .into_iter()
-        .map(|(name, value)| {
-            if !is_known(&name) {
-                return Err(format!("the file has {name}, which is no setting"));
-            }
-            let value = flatten(value)
-                .ok_or_else(|| format!("the file has {name} as something other than its value"))?;
-            Ok((name, value))
-        })
-        .collect::<Result<_, _>>()?;
-    let file = File {
-        values,
-        apps,
-        callers,
-    };
-    file.keep_secrets(path)?;
-    Ok(file)
+/// Values by their keys.
+pub(super) type Table = BTreeMap<String, Node>;
+
+/// A value, and the line that it begins on.
+#[derive(Clone)]
+pub(super) struct Node {
+    pub(super) line: usize,
+    pub(super) value: Value,
 }
+
+/// A value of TOML, with scalars as a flag would have them.
+#[derive(Clone)]
+pub(super) enum Value {
+    Text(Zeroizing<String>),
+    List(Vec<Node>),
+    Table(Table),
+}
+
+/// The ends of the lines of a text.
+struct Lines(Vec<usize>);
+
+/// The SHA-256 of settings.
+pub(super) type Fingerprint = [u8; 32];
 
 impl File {
-    /// Whether two files differ in nothing but their callers.
-    pub(super) fn differs_in_callers_at_most(&self, other: &Self) -> bool {
-        self.values == other.values && self.apps == other.apps
+    /// Reads a file. `known` are the settings that it may have.
+    pub(super) fn read(path: &Path, known: &[&About]) -> Result<Self, Mistakes> {
+        let path = path.display().to_string();
+        let mut mistakes = Mistakes::default();
+        let root = match parse(&path) {
+            Ok(root) => root,
+            Err((line, what)) => {
+                let line = line.map_or(String::new(), |line| format!(":{line}"));
+                mistakes.push_value(CONFIG.name(), what, &format!("{path}{line}"), None);
+                return Err(mistakes);
+            }
+        };
+        let mut file = Self {
+            path,
+            settings: root,
+            ..Self::default()
+        };
+        file.apps = file.take_tables(APPS, &mut mistakes);
+        file.callers = file.take_tables(CALLERS, &mut mistakes);
+        file.check_names(known, &mut mistakes);
+        if let Err(mistake) = file.check_mode() {
+            mistakes.push_value(CONFIG.name(), mistake, &file.path, None);
+        }
+        mistakes.or(file)
+    }
+
+    /// The path.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The apps' tables.
+    pub(super) fn apps(&self) -> &Table {
+        &self.apps
+    }
+
+    /// The callers' tables.
+    pub(super) fn callers(&self) -> &Table {
+        &self.callers
+    }
+
+    /// The value of a setting.
+    pub(super) fn setting(&self, about: &About) -> Option<Given> {
+        let node = self.settings.get(about.name)?;
+        // A list has no form that a parser knows, so that its setting is a mistake.
+        let value = node.flatten().unwrap_or_default();
+        Some(Given {
+            value,
+            origin: Origin::Line {
+                file: self.path.clone(),
+                line: node.line,
+            },
+        })
+    }
+
+    /// The SHA-256 of all but the callers, which change without a restart.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let mut digest = Context::new(&SHA256);
+        for table in [&self.settings, &self.apps] {
+            feed_table(&mut digest, table);
+        }
+        let digest = digest.finish();
+        digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+    }
+
+    /// Takes a table of tables out of the settings.
+    fn take_tables(&mut self, name: &str, mistakes: &mut Mistakes) -> Table {
+        let Some(Node { line, value }) = self.settings.remove(name) else {
+            return Table::new();
+        };
+        if let Value::Table(table) = value {
+            return table;
+        }
+        let place = format!("{}:{line}", self.path);
+        let what = format!("expected tables, such as [{name}.NAME]");
+        mistakes.push_value(name, what, &place, None);
+        Table::new()
+    }
+
+    fn check_names(&self, known: &[&About], mistakes: &mut Mistakes) {
+        let in_file = |about: &&&About| about.places == Places::All;
+        let known: Vec<_> = known.iter().filter(in_file).map(|it| it.name).collect();
+        for (name, node) in &self.settings {
+            let is_known = known.contains(&name.as_str());
+            let is_list = matches!(node.value, Value::List(_));
+            let what = match (is_known, is_list) {
+                (true, false) => continue,
+                (true, true) => "expected one value, not a list".to_owned(),
+                (false, _) => {
+                    let names = known.iter().copied().chain([APPS, CALLERS]);
+                    format!("no such setting{}", suggestion(name, names))
+                }
+            };
+            mistakes.push_value(name, what, &format!("{}:{}", self.path, node.line), None);
+        }
     }
 
     /// A file with a secret is not for everyone to read.
-    fn keep_secrets(&self, path: &str) -> Result<(), String> {
-        let proxy = self.values.get(UPSTREAM_PROXY.name);
-        if !proxy.is_some_and(|proxy| values::has_password(proxy)) {
+    fn check_mode(&self) -> Result<(), String> {
+        let proxy = self.settings.get(UPSTREAM_PROXY.name());
+        let proxy = proxy.and_then(Node::flatten).unwrap_or_default();
+        if !urls::has_password(&proxy) {
             return Ok(());
         }
         let metadata =
-            fs::metadata(path).map_err(|error| format!("cannot read the file: {error}"))?;
+            fs::metadata(&self.path).map_err(|error| format!("cannot read the file: {error}"))?;
         if metadata.permissions().mode() & READABLE_BY_ALL == 0 {
             return Ok(());
         }
         Err(format!(
             "the file can be read by everyone, and holds a secret, the password in {}; take \
              the permission away, with chmod o-r",
-            UPSTREAM_PROXY.name
+            UPSTREAM_PROXY.name()
         ))
     }
 }
 
-fn is_known(name: &str) -> bool {
-    SERVE
-        .iter()
-        .chain(&SANDBOX)
-        .chain(&FACADE)
-        .filter(|&&setting| *setting != APP_TOKEN && *setting != CONFIG)
-        .any(|setting| setting.name == name)
+impl Node {
+    /// The value as a flag would have it: a table is a list of `key=value`. A list has no
+    /// such form.
+    pub(super) fn flatten(&self) -> Option<Zeroizing<String>> {
+        match &self.value {
+            Value::Text(text) => Some(text.clone()),
+            Value::List(_) => None,
+            Value::Table(table) => {
+                let entries = table.iter().map(|(key, node)| match &node.value {
+                    Value::Text(text) => Some(format!("{key}={}", text.as_str())),
+                    _ => None,
+                });
+                let entries: Option<Vec<_>> = entries.collect();
+                Some(Zeroizing::new(entries?.join(",")))
+            }
+        }
+    }
 }
 
-/// A value as a flag would have it: a table is a list of `key=value`.
-pub(super) fn flatten(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text),
-        Value::Integer(number) => Some(number.to_string()),
-        Value::Float(number) => Some(number.to_string()),
-        Value::Boolean(switch) => Some(switch.to_string()),
-        Value::Table(table) => table
-            .into_iter()
-            .map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
-            .collect::<Option<Vec<_>>>()
-            .map(|entries| entries.join(",")),
-        Value::Array(_) | Value::Datetime(_) => None,
+impl Lines {
+    fn of_text(text: &[u8]) -> Self {
+        let bytes = text.iter().enumerate();
+        Self(
+            bytes
+                .filter(|(_, byte)| **byte == b'\n')
+                .map(|(at, _)| at)
+                .collect(),
+        )
     }
+
+    /// The number of the line of the byte at an index, from 1 on.
+    fn of(&self, at: usize) -> usize {
+        1 + self.0.partition_point(|end| *end < at)
+    }
+}
+
+/// The tree of a file, or what is wrong with it and on which line.
+fn parse(path: &str) -> Result<Table, (Option<usize>, String)> {
+    let content = files::read(path.as_ref()).map_err(|mistake| (None, mistake))?;
+    let lines = Lines::of_text(&content);
+    let text = str::from_utf8(&content)
+        .map_err(|error| (Some(lines.of(error.valid_up_to())), "expected UTF-8".into()))?;
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+    // What comes after the first error often follows from it.
+    if let Some(error) = errors.iter().min_by_key(|error| start(error)) {
+        // The message alone: the whole error quotes the line, and with it the value.
+        let what = format!("expected TOML: {}", error.message().replace('\n', ", "));
+        return Err((Some(lines.of(start(error))), what));
+    }
+    Ok(table_of(table.get_ref(), &lines))
+}
+
+fn table_of(table: &DeTable, lines: &Lines) -> Table {
+    let entries = table.iter().map(|(key, value)| {
+        let line = lines.of(key.span().start);
+        let value = value_of(value.get_ref(), lines);
+        (key.get_ref().to_string(), Node { line, value })
+    });
+    entries.collect()
+}
+
+fn value_of(value: &DeValue, lines: &Lines) -> Value {
+    let scalar = match value {
+        DeValue::String(text) => text.to_string(),
+        DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
+            .map_or_else(|_| number.to_string(), |number| number.to_string()),
+        DeValue::Float(number) => number.as_str().to_owned(),
+        DeValue::Boolean(switch) => switch.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Array(values) => {
+            let values = values.iter().map(|value| Node {
+                line: lines.of(value.span().start),
+                value: value_of(value.get_ref(), lines),
+            });
+            return Value::List(values.collect());
+        }
+        DeValue::Table(table) => return Value::Table(table_of(table, lines)),
+    };
+    Value::Text(Zeroizing::new(scalar))
+}
+
+/// Feeds each part with its length, so that no two tables give the same bytes.
+fn feed_table(digest: &mut Context, table: &Table) {
+    digest.update(&table.len().to_be_bytes());
+    for (key, node) in table {
+        feed_text(digest, key);
+        feed_value(digest, &node.value);
+    }
+}
+
+fn feed_value(digest: &mut Context, value: &Value) {
+    match value {
+        Value::Text(text) => {
+            digest.update(b"text");
+            feed_text(digest, text);
+        }
+        Value::List(values) => {
+            digest.update(b"list");
+            digest.update(&values.len().to_be_bytes());
+            for node in values {
+                feed_value(digest, &node.value);
+            }
+        }
+        Value::Table(table) => {
+            digest.update(b"table");
+            feed_table(digest, table);
+        }
+    }
+}
+
+fn feed_text(digest: &mut Context, text: &str) {
+    digest.update(&text.len().to_be_bytes());
+    digest.update(text.as_bytes());
 }

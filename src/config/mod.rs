@@ -1,74 +1,79 @@
 //! The settings, read and checked.
 //!
-//! A setting comes from its flag, or else its environment variable, or else the
-//! settings file, or else it has its default. All mistakes are reported together,
-//! each under the name of its setting and without the value, which may be a secret.
+//! A setting comes from its flag, or else its environment variable, or else the settings
+//! file, or else it has its default. All mistakes are reported together. Imports run one
+//! way, from the last of this list to the first:
 //!
-//! - [`settings`]: every setting, with its default
+//! - `values`: parsers of values
+//! - [`settings`]: every setting, with its parser, its default and its help
+//! - `mistakes`: what is wrong, for people
 //! - `file`: the settings file
-//! - `section`: a table of it, of an app or a caller
-//! - `server`: how to serve
-//! - [`apps`]: the apps
-//! - [`callers`]: the callers, and what they must fit in with
-//! - `values`: how values are read
+//! - `section`: a table of an app or a caller in the settings file
+//! - [`apps`], [`callers`]: those tables
+//! - `reader`: looks settings up, one after the other
+//! - `server`, `upstream`: how to serve, and the way to Mesibo, by a reader
 
 pub mod apps;
 pub mod callers;
 mod file;
+mod mistakes;
+mod reader;
 mod section;
 mod server;
 pub mod settings;
+mod upstream;
 mod values;
 
 use std::{
-    fmt,
+    cell::RefCell,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
 use tracing_subscriber::filter::Targets;
 use url::Url;
-use zeroize::Zeroizing;
 
 use crate::{access::Caller, service::TokenDeletion, status::ErrorCodes, telemetry::Format};
 use apps::AppConfig;
 use callers::{CallerFile, Surroundings, TlsKind};
-use file::File;
-use settings::Setting;
+use reader::Reader;
+use settings::About;
 
-/// The application token that the sandbox takes. It guards nothing.
+pub use mistakes::{Given, Mistakes, Origin};
+
+/// The application token that the sandbox takes. It protects nothing.
 pub const SANDBOX_TOKEN: &str = "sandbox";
 
-/// What `serve` and `sandbox` need to know.
+/// The settings of the facade, which `serve` and `sandbox` have in common.
 #[derive(Debug)]
 pub struct Config {
-    /// How to serve.
+    /// The server.
     pub server: crate::server::Config,
-    /// The apps, and how to reach Mesibo for each.
+    /// The apps, each with its way to Mesibo.
     pub apps: Vec<AppConfig>,
     /// The app of calls that name none.
     pub default_app: Arc<str>,
-    /// Who may call. Empty if everyone may.
+    /// The callers. Without any, every client may call everything.
     pub callers: Vec<Caller>,
     /// The file that the callers are from, to be read again when it changes.
     pub caller_file: Option<CallerFile>,
-    /// Whether reflection is for everyone.
+    /// Whether every client may use server reflection.
     pub open_reflection: bool,
     /// Largest request message, in bytes.
     pub max_request_bytes: usize,
-    /// What `DeleteUserToken` sends.
+    /// The operation that `DeleteUserToken` sends.
     pub token_deletion: TokenDeletion,
-    /// What Mesibo's error codes mean.
+    /// The gRPC statuses of Mesibo's error codes.
     pub error_codes: ErrorCodes,
-    /// What is logged.
+    /// The levels of the log.
     pub log: Targets,
-    /// How it is written.
+    /// The format of the log.
     pub log_format: Format,
-    /// Where metrics are served, if at all.
+    /// The address that metrics are served on, if they are.
     pub metrics_listen: Option<SocketAddr>,
 }
 
-/// What `sandbox` needs to know besides.
+/// The settings of `sandbox`.
 #[derive(Debug)]
 pub struct SandboxConfig {
     /// The facade, whose upstream is the emulator.
@@ -77,80 +82,63 @@ pub struct SandboxConfig {
     pub emulator_listen: SocketAddr,
 }
 
-/// What `health` needs to know.
+/// The settings of `health`.
 #[derive(Debug)]
 pub struct HealthConfig {
     /// The server to ask.
     pub address: Url,
     /// Certificate authorities, in PEM, to trust besides the system's.
     pub ca_certificates: Option<Vec<u8>>,
-    /// The service to ask for.
+    /// The full name of the service to ask for; empty for the server as a whole.
     pub service: String,
 }
 
-/// Settings that are wrong or missing, in one line.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Mistakes(Vec<String>);
-
-/// Looks settings up, and gathers the mistakes.
-struct Reader<L> {
-    lookup: L,
-    file: File,
-    mistakes: Vec<String>,
-}
-
 impl Config {
-    /// Reads the settings of `serve`. `lookup` gives what flags and the environment
-    /// say of a setting.
+    /// Reads the settings of `serve`. `lookup` gives the value of a setting from flags,
+    /// the environment, or wherever the program has its settings.
     ///
     /// # Errors
     ///
     /// If any setting is wrong, or the token is missing.
-    pub fn read(lookup: impl Fn(&Setting) -> Option<String>) -> Result<Self, Mistakes> {
-        let mut reader = Reader::with_file(lookup);
-        let url = reader.get(&settings::UPSTREAM_URL, values::upstream_url);
+    pub fn read<G: Into<Given>>(
+        lookup: impl Fn(&'static About) -> Option<G>,
+    ) -> Result<Self, Mistakes> {
+        let lookup = |about| lookup(about).map(Into::into);
+        let mut reader = Reader::with_file(&lookup, in_file);
+        let url = reader.get(&settings::UPSTREAM_URL);
         let mut common = reader.upstream(url);
-        common.proxy = reader.find(&settings::UPSTREAM_PROXY, values::proxy);
-        common.ca_certificates = reader.find(&settings::UPSTREAM_CA_FILE, values::ca_file);
-        let tables = reader.file.apps.clone();
-        let has_others = !tables.is_empty();
-        let mut apps = AppConfig::read_all(tables, &common, &mut reader.mistakes);
-        if let Some(app) = reader.default_app(common, has_others) {
-            if reader.file.apps.contains_key(apps::DEFAULT) {
-                reader.mistakes.push(format!(
-                    "{}: expected every name once, and {} is that of {}",
-                    file::APPS,
-                    apps::DEFAULT,
-                    settings::APP_TOKEN.name
-                ));
-            }
-            apps.push(app);
-        }
+        common.proxy = reader.find(&settings::UPSTREAM_PROXY);
+        common.ca_certificates = reader.find(&settings::UPSTREAM_CA_FILE);
+        let apps = reader.apps(common);
         let mut config = reader.facade(apps);
-        config.server.lame_duck = reader.get(&settings::LAME_DUCK, values::delay);
-        config.metrics_listen = reader.get(&settings::METRICS_LISTEN, values::address_or_none);
+        config.server.lame_duck = reader.get(&settings::LAME_DUCK);
+        config.metrics_listen = reader.get(&settings::METRICS_LISTEN);
         reader.finish(config)
+    }
+
+    /// The settings that [`Self::read`] looks up.
+    #[must_use]
+    pub fn settings() -> Vec<&'static About> {
+        looked_up(|lookup| Self::read(lookup).map(drop))
     }
 }
 
 impl SandboxConfig {
-    /// Reads the settings of `sandbox`. `lookup` gives what flags and the
-    /// environment say of a setting.
+    /// Reads the settings of `sandbox`, as [`Config::read`] those of `serve`.
     ///
     /// # Errors
     ///
     /// If any setting is wrong.
-    pub fn read(lookup: impl Fn(&Setting) -> Option<String>) -> Result<Self, Mistakes> {
-        let mut reader = Reader::with_file(lookup);
-        let emulator_listen = reader.get(&settings::EMULATOR_LISTEN, values::address);
+    pub fn read<G: Into<Given>>(
+        lookup: impl Fn(&'static About) -> Option<G>,
+    ) -> Result<Self, Mistakes> {
+        let lookup = |about| lookup(about).map(Into::into);
+        let mut reader = Reader::with_file(&lookup, in_file);
+        let emulator_listen = reader.get(&settings::EMULATOR_LISTEN);
         let mut upstream = reader.upstream(sandbox_url(emulator_listen));
         upstream.token = SANDBOX_TOKEN.into();
-        let mut names: Vec<_> = reader
-            .file
-            .apps
-            .keys()
-            .map(|name| name.as_str().into())
-            .collect();
+        let tables = reader.file.apps().keys();
+        let mut names: Vec<Arc<str>> = tables.map(|name| name.as_str().into()).collect();
         if names.is_empty() {
             names.push(apps::DEFAULT.into());
         }
@@ -166,27 +154,40 @@ impl SandboxConfig {
             facade: reader.facade(apps.collect()),
             emulator_listen,
         };
-        let metrics = &settings::SANDBOX_METRICS_LISTEN;
-        config.facade.metrics_listen = reader.get(metrics, values::address_or_none);
+        config.facade.metrics_listen = reader.get(&settings::SANDBOX_METRICS_LISTEN);
         reader.finish(config)
+    }
+
+    /// The settings that [`Self::read`] looks up.
+    #[must_use]
+    pub fn settings() -> Vec<&'static About> {
+        looked_up(|lookup| Self::read(lookup).map(drop))
     }
 }
 
 impl HealthConfig {
-    /// Reads the settings of `health`. `lookup` gives what flags and the environment
-    /// say of a setting.
+    /// Reads the settings of `health`, as [`Config::read`] those of `serve`.
     ///
     /// # Errors
     ///
     /// If any setting is wrong.
-    pub fn read(lookup: impl Fn(&Setting) -> Option<String>) -> Result<Self, Mistakes> {
-        let mut reader = Reader::new(lookup);
+    pub fn read<G: Into<Given>>(
+        lookup: impl Fn(&'static About) -> Option<G>,
+    ) -> Result<Self, Mistakes> {
+        let lookup = |about| lookup(about).map(Into::into);
+        let mut reader = Reader::new(&lookup);
         let config = Self {
-            address: reader.get(&settings::ADDRESS, values::server_url),
-            ca_certificates: reader.find(&settings::CA_FILE, values::ca_file),
-            service: reader.get(&settings::SERVICE, |name| Ok(name.to_owned())),
+            address: reader.get(&settings::ADDRESS),
+            ca_certificates: reader.find(&settings::CA_FILE),
+            service: reader.get(&settings::SERVICE),
         };
         reader.finish(config)
+    }
+
+    /// The settings that [`Self::read`] looks up.
+    #[must_use]
+    pub fn settings() -> Vec<&'static About> {
+        looked_up(|lookup| Self::read(lookup).map(drop))
     }
 }
 
@@ -194,9 +195,9 @@ impl HealthConfig {
 ///
 /// # Errors
 ///
-/// If it is not one that the settings file could have.
+/// If the settings file could not have it.
 pub fn caller_name(name: &str) -> Result<String, String> {
-    values::name(name).map_err(|mistake| format!("name: {mistake}"))
+    values::callers::name(name)
 }
 
 /// The URL of an emulator that listens on `address`.
@@ -211,45 +212,34 @@ pub fn sandbox_url(mut address: SocketAddr) -> Url {
     Url::parse(&format!("http://{address}/api.php")).expect("a socket address makes a URL")
 }
 
-impl<L: Fn(&Setting) -> Option<String>> Reader<L> {
-    fn new(lookup: L) -> Self {
-        Self {
-            lookup,
-            file: File::default(),
-            mistakes: Vec::new(),
+/// The settings that the settings file may have: those of `serve` and `sandbox`.
+fn in_file() -> Vec<&'static About> {
+    let mut settings = Config::settings();
+    settings.extend(SandboxConfig::settings());
+    settings
+}
+
+/// The settings that `read` looks up, in the order of their groups. It looks up the same
+/// ones whatever their values are, so it runs once with no values at all.
+fn looked_up(
+    read: impl FnOnce(&dyn Fn(&'static About) -> Option<Given>) -> Result<(), Mistakes>,
+) -> Vec<&'static About> {
+    let settings: RefCell<Vec<&'static About>> = RefCell::default();
+    // Without values the token is missing, which is no mistake here.
+    let _ = read(&|about| {
+        let mut settings = settings.borrow_mut();
+        if settings.iter().all(|known| known.name != about.name) {
+            settings.push(about);
         }
-    }
+        None
+    });
+    let mut settings = settings.into_inner();
+    settings.sort_by_key(|about| about.group);
+    settings
+}
 
-    /// A reader that reads the settings file, if one is named.
-    fn with_file(lookup: L) -> Self {
-        let mut reader = Self::new(lookup);
-        if let Some(file) = reader.find(&settings::CONFIG, file::read) {
-            reader.file = file;
-        }
-        reader
-    }
-
-    /// A setting that has a default.
-    fn get<T>(&mut self, setting: &Setting, parse: fn(&str) -> Result<T, String>) -> T {
-        self.find(setting, parse).unwrap_or_else(|| {
-            setting
-                .default
-                .and_then(|default| parse(default).ok())
-                .expect("get is for settings with a default, and defaults are valid")
-        })
-    }
-
-    /// A setting that may be left out.
-    fn find<T>(&mut self, setting: &Setting, parse: fn(&str) -> Result<T, String>) -> Option<T> {
-        let value = (self.lookup)(setting)
-            .or_else(|| self.file.values.get(setting.name).cloned())
-            .map(Zeroizing::new)?;
-        parse(&value)
-            .map_err(|mistake| self.mistakes.push(format!("{}: {mistake}", setting.name)))
-            .ok()
-    }
-
-    /// What `serve` and `sandbox` have in common.
+impl Reader<'_> {
+    /// The settings that `serve` and `sandbox` have in common.
     fn facade(&mut self, apps: Vec<AppConfig>) -> Config {
         let default_app = self.default_name(&apps);
         let server = self.server();
@@ -260,49 +250,31 @@ impl<L: Fn(&Setting) -> Option<String>> Reader<L> {
                 Some(tls) if tls.is_mutual() => TlsKind::Mutual,
                 Some(_) => TlsKind::Server,
             },
-            allow_anonymous: self.get(&settings::ALLOW_ANONYMOUS, values::switch),
-            allow_plaintext: self.get(&settings::ALLOW_PLAINTEXT, values::switch),
+            allow_anonymous: self.get(&settings::ALLOW_ANONYMOUS),
+            allow_plaintext: self.get(&settings::ALLOW_PLAINTEXT),
             apps: apps
                 .iter()
                 .map(|app| Arc::clone(&app.upstream.app))
                 .collect(),
             default_app: Arc::clone(&default_app),
         };
-        let callers = self.file.callers.clone();
-        let callers = surroundings.read(callers, &mut self.mistakes);
-        let path = self.find(&settings::CONFIG, |path| Ok(path.to_owned()));
+        let callers = surroundings.read(&self.file, &mut self.mistakes);
         Config {
             server,
             apps,
             default_app,
             callers,
-            caller_file: path.map(|path| CallerFile::new(path, self.file.clone(), surroundings)),
-            open_reflection: self.get(&settings::OPEN_REFLECTION, values::switch),
-            max_request_bytes: self.get(&settings::MAX_REQUEST_BYTES, values::bytes),
-            token_deletion: self.get(&settings::DELETE_USER_TOKEN_OP, values::token_deletion),
-            error_codes: self.get(&settings::ERROR_CODES, values::error_codes),
-            log: self.get(&settings::LOG, values::log),
-            log_format: self.get(&settings::LOG_FORMAT, values::log_format),
+            caller_file: CallerFile::new(&self.file, in_file, surroundings),
+            open_reflection: self.get(&settings::OPEN_REFLECTION),
+            max_request_bytes: self.get(&settings::MAX_REQUEST_BYTES),
+            token_deletion: self.get(&settings::DELETE_USER_TOKEN_OP),
+            error_codes: self.get(&settings::ERROR_CODES),
+            log: self.get(&settings::LOG),
+            log_format: self.get(&settings::LOG_FORMAT),
             metrics_listen: None,
         }
     }
-
-    fn finish<T>(self, config: T) -> Result<T, Mistakes> {
-        if self.mistakes.is_empty() {
-            Ok(config)
-        } else {
-            Err(Mistakes(self.mistakes))
-        }
-    }
 }
-
-impl fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("; "))
-    }
-}
-
-impl std::error::Error for Mistakes {}
 
 #[cfg(test)]
 mod tests;

@@ -1,114 +1,215 @@
-//! One table of the settings file, in the reading: that of an app or of a caller.
+//! One table of the settings file while it is read: that of an app or of a caller.
 
-use std::mem;
+use super::{
+    file::{Node, Table, Value},
+    mistakes::{Mistakes, suggestion},
+    settings::Setting,
+    values::callers,
+};
+use crate::call::Rate;
 
-use toml::{Table, Value};
-
-use super::{file::flatten, settings::Setting, values};
-
-/// The table, what of it was not read yet, and the mistakes found.
+/// A table, the keys that were asked for, and the mistakes found.
 pub(super) struct Section<'a> {
-    /// Its name in the file, such as `callers.orders`.
+    /// The name in the file, such as `callers.orders`.
     name: String,
-    rest: Table,
-    mistakes: &'a mut Vec<String>,
+    /// The path of the file.
+    file: &'a str,
+    line: usize,
+    table: &'a Table,
+    asked: Vec<&'static str>,
+    mistakes: &'a mut Mistakes,
+}
+
+/// Whether a message may show a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Yes,
+    No,
 }
 
 impl<'a> Section<'a> {
-    /// The section of an app or a caller, whose name must be one.
+    /// The table of an app or a caller, whose name must be a valid one.
     pub(super) fn new(
         kind: &str,
         name: &str,
-        value: Value,
-        mistakes: &'a mut Vec<String>,
+        node: &'a Node,
+        file: &'a str,
+        mistakes: &'a mut Mistakes,
     ) -> Option<Self> {
+        let empty = const { &Table::new() };
         let mut section = Self {
             name: format!("{kind}.{name}"),
-            rest: Table::new(),
+            file,
+            line: node.line,
+            table: empty,
+            asked: Vec::new(),
             mistakes,
         };
-        if let Err(mistake) = values::name(name) {
+        if let Err(mistake) = callers::name(name) {
             section.wrong(mistake);
         }
-        if let Value::Table(table) = value {
-            section.rest = table;
+        if let Value::Table(table) = &node.value {
+            section.table = table;
             return Some(section);
         }
         section.wrong("expected a table");
         None
     }
 
-    /// Whether the table has a value that was not read yet.
+    /// Whether the table has a key.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.rest.contains_key(key)
+        self.table.contains_key(key)
     }
 
-    /// Puts the value of a setting, if the table has one, in the place of what holds
-    /// otherwise.
-    pub(super) fn set<T>(
-        &mut self,
-        value: &mut T,
-        setting: &Setting,
-        parse: fn(&str) -> Result<T, String>,
-    ) {
-        if let Some(own) = self.find(setting.name, parse) {
+    /// Replaces `value` by that of a setting, if the table has one.
+    pub(super) fn set<T>(&mut self, value: &mut T, setting: &'static Setting<T>) {
+        let shown = if setting.about().is_secret {
+            Shown::No
+        } else {
+            Shown::Yes
+        };
+        if let Some(own) = self.read(setting.name(), shown, |text| setting.parse(text)) {
             *value = own;
         }
     }
 
-    /// A value, read as that of a flag.
+    /// A value, parsed as that of a flag.
     pub(super) fn find<T>(
         &mut self,
-        key: &str,
+        key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let value = self.rest.remove(key)?;
-        let parsed = match flatten(value) {
-            Some(text) => parse(&text),
-            None => Err("expected one value".into()),
-        };
-        self.check(key, parsed)
+        self.read(key, Shown::Yes, parse)
     }
 
-    /// A list of texts. An empty one allows nothing, which is a mistake.
+    /// A value that may be a secret, by mistake.
+    pub(super) fn find_secret<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.read(key, Shown::No, parse)
+    }
+
+    /// A list of texts. An empty list allows nothing, which is a mistake.
     pub(super) fn list<T>(
         &mut self,
-        key: &str,
+        key: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
-        let value = self.rest.remove(key)?;
-        let texts: Option<Vec<_>> = match &value {
-            Value::Array(values) if !values.is_empty() => {
-                values.iter().map(Value::as_str).collect()
+        self.read_list(key, Shown::Yes, parse)
+    }
+
+    /// A list of texts that may be secrets, by mistake.
+    pub(super) fn list_of_secrets<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        self.read_list(key, Shown::No, parse)
+    }
+
+    /// The rate of an app or a caller, if it has one.
+    pub(super) fn rate(&mut self) -> Option<Rate> {
+        let burst = self.find("burst", callers::burst);
+        let Some(per_second) = self.find("rate", callers::per_second) else {
+            if burst.is_some() {
+                self.wrong("expected a rate with the burst");
             }
-            _ => None,
+            return None;
         };
-        let parsed = match texts {
-            Some(texts) => texts.into_iter().map(parse).collect(),
-            None => Err("expected a list of texts, such as [\"one\", \"another\"]".into()),
-        };
-        self.check(key, parsed)
+        let burst = burst.unwrap_or_else(|| callers::burst_of_a_second(per_second));
+        Rate::new(per_second, burst)
     }
 
     /// A mistake about the table as a whole.
     pub(super) fn wrong(&mut self, mistake: impl AsRef<str>) {
-        let mistake = format!("{}: {}", self.name, mistake.as_ref());
-        self.mistakes.push(mistake);
+        let place = format!("{}:{}", self.file, self.line);
+        self.mistakes
+            .push_value(&self.name, mistake.as_ref(), &place, None);
     }
 
-    /// What was not read is a mistake.
-    pub(super) fn finish(mut self, known: &[&str]) {
-        for (key, _) in mem::take(&mut self.rest) {
-            self.wrong(format!("{key} is none of {}", known.join(", ")));
+    /// Ends the reading: a key that was not asked for is a mistake.
+    pub(super) fn finish(self) {
+        for (key, node) in self.table {
+            if self.asked.contains(&key.as_str()) {
+                continue;
+            }
+            let what = format!(
+                "no such key; expected one of {}{}",
+                self.asked.join(", "),
+                suggestion(key, self.asked.iter().copied())
+            );
+            let place = format!("{}:{}", self.file, node.line);
+            let name = format!("{}.{key}", self.name);
+            self.mistakes.push_value(name, what, &place, None);
         }
     }
 
-    fn check<T>(&mut self, key: &str, parsed: Result<T, String>) -> Option<T> {
+    fn read<T>(
+        &mut self,
+        key: &'static str,
+        shown: Shown,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.asked.push(key);
+        let node = self.table.get(key)?;
+        let text = node.flatten();
+        let parsed = match &text {
+            Some(text) => parse(text),
+            None => Err("expected one value".into()),
+        };
         parsed
             .map_err(|mistake| {
-                let mistake = format!("{}.{key}: {mistake}", self.name);
-                self.mistakes.push(mistake);
+                self.wrong_value(
+                    key,
+                    mistake,
+                    node,
+                    text.as_ref().map(|it| it.as_str()),
+                    shown,
+                );
             })
             .ok()
+    }
+
+    fn read_list<T>(
+        &mut self,
+        key: &'static str,
+        shown: Shown,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        self.asked.push(key);
+        let node = self.table.get(key)?;
+        let values = match &node.value {
+            Value::List(values) if !values.is_empty() => values,
+            _ => {
+                let what = "expected a list of texts, such as [\"one\", \"another\"]";
+                self.wrong_value(key, what.into(), node, None, shown);
+                return None;
+            }
+        };
+        let mut parsed = Vec::new();
+        for value in values {
+            let text = value.flatten().unwrap_or_default();
+            match parse(&text) {
+                Ok(value) => parsed.push(value),
+                Err(mistake) => self.wrong_value(key, mistake, value, Some(&text), shown),
+            }
+        }
+        (parsed.len() == values.len()).then_some(parsed)
+    }
+
+    fn wrong_value(
+        &mut self,
+        key: &str,
+        what: String,
+        node: &Node,
+        value: Option<&str>,
+        shown: Shown,
+    ) {
+        let place = format!("{}:{}", self.file, node.line);
+        let value = value.filter(|_| shown == Shown::Yes);
+        let name = format!("{}.{key}", self.name);
+        self.mistakes.push_value(name, what, &place, value);
     }
 }

@@ -2,25 +2,33 @@ mod tables;
 
 use std::{collections::HashMap, io::Write as _};
 
-use super::{settings::*, *};
+use tempfile::NamedTempFile;
 
-fn read(values: &[(&Setting, &str)]) -> Result<Config, String> {
-    let values: HashMap<_, _> = values
-        .iter()
-        .map(|&(setting, value)| (setting.name, value.to_owned()))
-        .collect();
-    Config::read(|setting| values.get(setting.name).cloned()).map_err(|error| error.to_string())
+use super::*;
+
+/// Settings by their names.
+fn read(values: &[(&str, &str)]) -> Result<Config, String> {
+    let values: HashMap<_, _> = values.iter().copied().collect();
+    let known: Vec<_> = Config::settings().iter().map(|it| it.name).collect();
+    assert!(values.keys().all(|name| known.contains(name)), "{values:?}");
+    Config::read(|setting| values.get(setting.name).map(|&value| value.to_owned()))
+        .map_err(|error| error.to_string())
 }
 
-fn file(content: &str) -> tempfile::NamedTempFile {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
+fn file(content: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
     file.write_all(content.as_bytes()).unwrap();
     file
 }
 
+/// The path of a file, and what a message has in its place.
+fn path(file: &NamedTempFile) -> &str {
+    file.path().to_str().unwrap()
+}
+
 #[test]
 fn every_default_is_valid_and_as_documented() {
-    let config = read(&[(&APP_TOKEN, "t0k")]).unwrap();
+    let config = read(&[("app-token", "t0k")]).unwrap();
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:50051");
     assert_eq!(
         config.apps[0].upstream.url.as_str(),
@@ -54,70 +62,112 @@ fn every_default_is_valid_and_as_documented() {
 }
 
 #[test]
-fn all_mistakes_are_reported_together_in_one_line_without_values() {
-    let error = read(&[
-        (&LISTEN, "s3cret"),
-        (&METRICS_LISTEN, "s3cret"),
-        (&HEALTH_LISTEN, "s3cret"),
-        (&TLS_CLIENT_CA_FILE, "/s3cret"),
-        (&TLS_CLIENT_CERTIFICATE, "s3cret"),
-        (&ALLOW_ANONYMOUS, "s3cret"),
-        (&ALLOW_PLAINTEXT, "yes"),
-        (&OPEN_REFLECTION, "1"),
-        (&DEFAULT_APP, "s3cret"),
-        (&UPSTREAM_URL, "http://s3cret.example/"),
-        (&UPSTREAM_PROXY, "s3cret"),
-        (&UPSTREAM_CA_FILE, "/s3cret"),
-        (&UPSTREAM_CONNECT_TIMEOUT, "0s"),
-        (&UPSTREAM_IDLE_TIMEOUT, "s3cret"),
-        (&UPSTREAM_CONNECTION_LIFETIME, "366days"),
-        (&UPSTREAM_MAX_IN_FLIGHT, "0"),
-        (&UPSTREAM_MAX_WAITING, "many"),
-        (&UPSTREAM_MAX_WAIT, "1"),
-        (&MAX_REPLY_BYTES, "0"),
-        (&WORKER_THREADS, "1025"),
-        (&MAX_REQUEST_BYTES, "4294967296"),
-        (&DEFAULT_DEADLINE, "61s"),
-        (&MAX_CONNECTIONS, "0"),
-        (&MAX_CONCURRENT_STREAMS, "s3cret"),
-        (&MAX_HEADER_BYTES, "16KiB"),
-        (&HANDSHAKE_TIMEOUT, "0s"),
-        (&KEEPALIVE_TIME, "s3cret"),
-        (&KEEPALIVE_TIMEOUT, "0s"),
-        (&MAX_CONNECTION_IDLE, "5"),
-        (&MAX_CONNECTION_AGE, "s3cret"),
-        (&MAX_CONNECTION_AGE_GRACE, "-1s"),
-        (&LAME_DUCK, "-1s"),
-        (&SHUTDOWN_GRACE, "-1s"),
-        (&DELETE_USER_TOKEN_OP, "s3cret"),
-        (&ERROR_CODES, "NOCREDIT=s3cret"),
-        (&LOG, "s3cret"),
-        (&LOG_FORMAT, "s3cret"),
-        (&APP_TOKEN, "s3cret s3cret"),
-    ])
-    .unwrap_err();
-    for setting in SERVE.into_iter().chain(FACADE) {
-        let wrong = ![
-            &CONFIG,
-            &APP_TOKEN_FILE,
-            &MAX_DEADLINE,
-            &TLS_KEY_FILE,
-            &TLS_CLIENT_CA_FILE,
-        ]
-        .contains(&setting);
-        assert_eq!(
-            error.contains(&format!("{}: expected", setting.name)),
-            wrong && setting != &UPSTREAM_CA_FILE,
-            "{} in {error}",
-            setting.name
+fn all_mistakes_are_reported_together_one_a_line_with_the_values_that_are_no_secrets() {
+    let wrong = [
+        ("listen", "wr0ng"),
+        ("metrics-listen", "wr0ng"),
+        ("health-listen", "wr0ng"),
+        ("tls-client-certificate", "wr0ng"),
+        ("allow-anonymous", "wr0ng"),
+        ("allow-plaintext", "yes"),
+        ("open-reflection", "1"),
+        ("default-app", "wr0ng"),
+        ("upstream-connect-timeout", "0s"),
+        ("upstream-idle-timeout", "wr0ng"),
+        ("upstream-connection-lifetime", "366days"),
+        ("upstream-max-in-flight", "0"),
+        ("upstream-max-waiting", "many"),
+        ("upstream-max-wait", "1"),
+        ("max-reply-bytes", "0"),
+        ("worker-threads", "1025"),
+        ("max-request-bytes", "4294967296"),
+        ("max-connections", "0"),
+        ("max-concurrent-streams", "wr0ng"),
+        ("max-header-bytes", "16KiB"),
+        ("handshake-timeout", "0s"),
+        ("keepalive-time", "wr0ng"),
+        ("keepalive-timeout", "0s"),
+        ("max-connection-idle", "5"),
+        ("max-connection-age", "wr0ng"),
+        ("max-connection-age-grace", "-1s"),
+        ("lame-duck", "-1s"),
+        ("shutdown-grace", "-1s"),
+        ("delete-user-token-op", "wr0ng"),
+        ("error-codes", "NOCREDIT=wr0ng"),
+        ("log", "wr0ng"),
+        ("log-format", "wr0ng"),
+    ];
+    let secret = [
+        ("upstream-url", "http://s3cret.example/"),
+        ("upstream-proxy", "s3cret"),
+        ("app-token", "s3cret s3cret"),
+    ];
+    let others = [
+        ("upstream-ca-file", "/nowhere/s3en"),
+        ("tls-client-ca-file", "/nowhere"),
+        ("default-deadline", "61s"),
+    ];
+    let error = read(&[&wrong[..], &secret[..], &others[..]].concat()).unwrap_err();
+    for (name, value) in wrong {
+        let line = error
+            .lines()
+            .find(|line| line.starts_with(&format!("{name}: expected")));
+        let line = line.unwrap_or_else(|| panic!("{name} in {error}"));
+        assert!(line.ends_with(&format!("({value:?})")), "{line}");
+    }
+    for line in [
+        "upstream-url: expected https: plain HTTP is for a loopback address",
+        "upstream-proxy: expected the URL of an HTTP proxy, such as http://10.0.0.1:3128",
+        "app-token: expected one token, without white space",
+        "upstream-ca-file: cannot read the file: No such file or directory (os error 2) \
+         (\"/nowhere/s3en\")",
+        "tls-certificate-file: expected together with tls-key-file, and tls-client-ca-file with \
+         both",
+        "default-deadline: expected at most max-deadline, and 61s is more than 60s",
+    ] {
+        assert!(
+            error.lines().any(|found| found == line),
+            "{line} in {error}"
         );
     }
-    assert!(
-        error.contains("upstream-ca-file: cannot read the file"),
-        "{error}"
-    );
     assert!(!error.contains("s3cret"), "{error}");
-    assert_eq!(error.lines().count(), 1);
+    let mistakes = wrong.len() + secret.len() + others.len();
+    assert_eq!(error.lines().count(), mistakes, "{error}");
+    let never_wrong = ["config", "app-token-file", "max-deadline"];
+    let of_one_mistake = ["tls-certificate-file", "tls-key-file"];
+    let settings = Config::settings().len();
+    assert_eq!(
+        mistakes + never_wrong.len() + of_one_mistake.len(),
+        settings,
+        "each setting is among them"
+    );
+}
+
+#[test]
+fn a_mistake_names_the_place_of_its_value() {
+    let holds = file("max-deadline = \"70s\"\n\nlog = 'loud'\nlog-format = ['json']\n");
+    let read = Config::read(|setting| {
+        let given = |value: &str, origin| Some(Given::new(value.into(), origin));
+        match setting.name {
+            "config" => given(path(&holds), Origin::Flag),
+            "listen" => given("nowhere", Origin::Flag),
+            "health-listen" => given("a\nb", Origin::Variable),
+            "app-token" => given("s3cret s3cret", Origin::Variable),
+            "upstream-url" => given("s3cret", Origin::Program),
+            _ => None,
+        }
+    });
+    let address = "expected an IP address and a port, such as 127.0.0.1:50051";
+    let expected = [
+        "log-format: expected one value, not a list (FILE:4)".into(),
+        "upstream-url: expected a URL, such as https://api.mesibo.com/api.php".into(),
+        "app-token: expected one token, without white space (MESIBO_APP_TOKEN)".into(),
+        format!("listen: {address} (--listen: \"nowhere\")"),
+        format!("health-listen: {address} (MESIBO_GRPC_HEALTH_LISTEN: \"a\\nb\")"),
+    ];
+    let error = read.unwrap_err().to_string().replace(path(&holds), "FILE");
+    // The other settings of a file with a mistake of its own are not read.
+    assert_eq!(error, expected.join("\n"));
 }
 
 #[test]
@@ -128,7 +178,7 @@ fn an_upstream_url_is_https_or_loopback_and_nothing_more() {
         "http://[::1]/",
     ] {
         assert!(
-            read(&[(&APP_TOKEN, "t0k"), (&UPSTREAM_URL, url)]).is_ok(),
+            read(&[("app-token", "t0k"), ("upstream-url", url)]).is_ok(),
             "{url}"
         );
     }
@@ -142,7 +192,7 @@ fn an_upstream_url_is_https_or_loopback_and_nothing_more() {
         "https://api.mesibo.com/#x",
     ] {
         assert!(
-            read(&[(&APP_TOKEN, "t0k"), (&UPSTREAM_URL, url)]).is_err(),
+            read(&[("app-token", "t0k"), ("upstream-url", url)]).is_err(),
             "{url}"
         );
     }
@@ -151,13 +201,13 @@ fn an_upstream_url_is_https_or_loopback_and_nothing_more() {
 #[test]
 fn the_token_comes_from_one_place() {
     let holds = file("t0k\n");
-    let path = holds.path().to_str().unwrap();
-    assert!(read(&[(&APP_TOKEN_FILE, path)]).is_ok());
+    let path = path(&holds);
+    assert!(read(&[("app-token-file", path)]).is_ok());
     for wrong in [
         vec![],
-        vec![(&APP_TOKEN, "t0k"), (&APP_TOKEN_FILE, path)],
-        vec![(&APP_TOKEN, " ")],
-        vec![(&APP_TOKEN_FILE, "/nowhere")],
+        vec![("app-token", "t0k"), ("app-token-file", path)],
+        vec![("app-token", " ")],
+        vec![("app-token-file", "/nowhere")],
     ] {
         let error = read(&wrong).unwrap_err();
         assert!(error.starts_with("app-token"), "{error}");
@@ -170,11 +220,11 @@ fn a_file_gives_what_flags_and_environment_leave_out() {
         "listen = \"127.0.0.1:1\"\nmax-reply-bytes = 77\nshutdown-grace = \"1s\"\n\
          [error-codes]\nNOCREDIT = \"RESOURCE_EXHAUSTED\"\n",
     );
-    let path = holds.path().to_str().unwrap();
+    let path = path(&holds);
     let config = read(&[
-        (&APP_TOKEN, "t0k"),
-        (&CONFIG, path),
-        (&LISTEN, "127.0.0.1:2"),
+        ("app-token", "t0k"),
+        ("config", path),
+        ("listen", "127.0.0.1:2"),
     ])
     .unwrap();
     assert_eq!(config.server.listen.port(), 2);
@@ -187,50 +237,90 @@ fn a_file_gives_what_flags_and_environment_leave_out() {
 }
 
 #[test]
-fn a_wrong_file_is_told_without_its_values() {
+fn each_mistake_in_a_file_is_told_with_its_line_and_without_secrets() {
     for (content, expected) in [
         (
             "listen = \"a\"\ns3cret",
-            "config: expected TOML, but line 2 is not",
+            "config: expected TOML: key with no value, expected `=` (FILE:2)",
         ),
-        ("port = 1", "config: the file has port, which is no setting"),
+        (
+            "upstream-proxy = \"http://user:s3cret@x\ny",
+            "config: expected TOML: invalid basic string, expected `\"` (FILE:1)",
+        ),
+        (
+            "port = 1\n\nlistne = 1",
+            "listne: no such setting; did you mean listen? (FILE:3)\n\
+             port: no such setting (FILE:1)",
+        ),
         (
             "app-token = \"s3cret\"",
-            "config: the file has app-token, which is no setting",
+            "app-token: no such setting; did you mean app-token-file? (FILE:1)",
+        ),
+        (
+            "[caller.x]\n",
+            "caller: no such setting; did you mean callers? (FILE:1)",
         ),
         (
             "listen = [\"s3cret\"]",
-            "config: the file has listen as something other than its value",
+            "listen: expected one value, not a list (FILE:1)",
         ),
         (
-            "listen = \"s3cret\"",
-            "listen: expected an IP address and a port, such as 127.0.0.1:50051",
+            "listen = \"nowhere\"\nmax-deadline = 0x7",
+            "max-deadline: expected a time from 1ms to 365days, such as 15s or 5m (FILE:2: \
+             \"7\")\n\
+             listen: expected an IP address and a port, such as 127.0.0.1:50051 (FILE:1: \
+             \"nowhere\")",
         ),
         (
             "[error-codes]\nX = \"OK\"",
-            "error-codes: expected Mesibo's error codes with a gRPC status each, such as NOCREDIT=RESOURCE_EXHAUSTED, and never OK",
+            "error-codes: expected Mesibo's error codes with a gRPC status each, such as \
+             NOCREDIT=RESOURCE_EXHAUSTED, and never OK (FILE:1: \"X=OK\")",
         ),
     ] {
         let holds = file(content);
-        let path = holds.path().to_str().unwrap();
-        assert_eq!(
-            read(&[(&APP_TOKEN, "t0k"), (&CONFIG, path)]).unwrap_err(),
-            expected,
-            "{content}"
-        );
+        let error = read(&[("app-token", "t0k"), ("config", path(&holds))]).unwrap_err();
+        assert_eq!(error.replace(path(&holds), "FILE"), expected, "{content}");
     }
 }
 
 #[test]
 fn nothing_secret_is_in_the_debug_output() {
     let config = read(&[
-        (&APP_TOKEN, "s3cret"),
-        (&UPSTREAM_PROXY, "http://user:s3cret@127.0.0.1:3128"),
+        ("app-token", "s3cret"),
+        ("upstream-proxy", "http://user:s3cret@127.0.0.1:3128"),
     ])
     .unwrap();
     let debug = format!("{config:?}");
     assert!(debug.contains("http://127.0.0.1:3128"), "{debug}");
     assert!(!debug.contains("s3cret"), "{debug}");
+
+    let holds = file("upstream-proxy = \"http://user:s3cret@127.0.0.1:3128\"\n");
+    let config = read(&[("app-token", "t0k"), ("config", path(&holds))]).unwrap();
+    assert!(config.caller_file.is_some());
+    let debug = format!("{config:?}");
+    assert!(!debug.contains("s3cret"), "{debug}");
+}
+
+#[test]
+fn the_settings_of_a_command_do_not_depend_on_their_values() {
+    let holds = file("[apps.one]\n[callers.one]\n");
+    for values in [
+        &[("config", path(&holds))][..],
+        &[("app-token", "t0k"), ("tls-key-file", "/nowhere")],
+    ] {
+        let asked = RefCell::new(Vec::new());
+        let _ = Config::read(|setting| {
+            asked.borrow_mut().push(setting.name);
+            let value = values.iter().find(|(name, _)| *name == setting.name);
+            value.map(|(_, value)| (*value).to_owned())
+        });
+        let mut asked = asked.into_inner();
+        let mut settings: Vec<_> = Config::settings().iter().map(|it| it.name).collect();
+        asked.sort_unstable();
+        asked.dedup();
+        settings.sort_unstable();
+        assert_eq!(asked, settings);
+    }
 }
 
 #[test]

@@ -36,6 +36,16 @@ pub fn assert_refused(output: &Output, says: &str) {
     assert!(output.stdout.is_empty());
 }
 
+/// Asserts a command line that does not fit: exit status 2, and what clap says.
+fn assert_misused(output: &Output, says: &str) {
+    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.starts_with("mesibo-grpc: "), "{stderr}");
+    assert!(stderr.contains(says), "{stderr} lacks {says}");
+    assert!(stderr.contains("--help"), "{stderr}");
+    assert!(output.stdout.is_empty());
+}
+
 #[test]
 fn each_wrong_setting_stops_the_start_with_one_line() {
     for (flag, value) in [
@@ -86,13 +96,17 @@ fn a_wrong_environment_variable_or_file_stops_the_start_as_well() {
     let mut serve = command(&["serve"]);
     serve.env("MESIBO_APP_TOKEN", TOKEN);
     serve.env("MESIBO_GRPC_LISTEN", "nowhere");
-    assert_refused(&serve.output().unwrap(), "listen: expected");
+    let expected = "listen: expected an IP address and a port, such as 127.0.0.1:50051";
+    assert_refused(
+        &serve.output().unwrap(),
+        &format!("{expected} (MESIBO_GRPC_LISTEN: \"nowhere\")"),
+    );
 
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"listen = 7").unwrap();
     let path = file.path().to_str().unwrap();
     let output = run(&["serve", "--config", path], Some(TOKEN));
-    assert_refused(&output, "listen: expected");
+    assert_refused(&output, &format!("{expected} ({path}:1: \"7\")"));
 }
 
 #[test]
@@ -102,15 +116,48 @@ fn serve_needs_one_token_and_never_falls_back_to_the_sandbox() {
 }
 
 #[test]
-fn a_wrong_command_line_is_told_in_one_line() {
+fn several_wrong_settings_are_told_one_a_line() {
+    let args = ["serve", "--listen=a", "--log=b", "--lame-duck=c"];
+    let output = run(&args, Some(TOKEN));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let mut lines: Vec<_> = stderr.lines().collect();
+    lines.sort_unstable();
+    let expected = [
+        "mesibo-grpc: lame-duck: expected a time from 0s to 365days, such as 5s (--lame-duck: \
+         \"c\")",
+        "mesibo-grpc: listen: expected an IP address and a port, such as 127.0.0.1:50051 \
+         (--listen: \"a\")",
+        "mesibo-grpc: log: expected off, error, warn, info, debug or trace, or a list such as \
+         warn,mesibo_grpc=debug (--log: \"b\")",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_wrong_command_line_is_told_with_what_is_missing_or_meant() {
     for (args, says) in [
-        (&[][..], "a command"),
-        (&["server"], "server"),
-        (&["serve", "--port", "1"], "--port"),
-        (&["sandbox", "--upstream-url", "x"], "--upstream-url"),
+        (&[][..], "requires a subcommand but one was not provided"),
+        (&["server"], "a similar subcommand exists: 'serve'"),
+        (&["srve"], "a similar subcommand exists: 'serve'"),
+        (&["serve", "--port", "1"], "'--port'"),
+        (
+            &["serve", "--lisen", "1"],
+            "a similar argument exists: '--listen'",
+        ),
+        (&["sandbox", "--upstream-url", "x"], "'--upstream-url'"),
+        (&["serve", "--listen"], "'--listen <ADDR>'"),
+        (&["key"], "<NAME>"),
+        (&["completions"], "<SHELL>"),
+        (&["man"], "<FOLDER>"),
+        (&["completions", "tcsh"], "possible values: bash"),
+        (&["key", "Orders"], "expected 1 to 63 of"),
+    ] {
+        assert_misused(&run(args, Some(TOKEN)), says);
+    }
+    for (args, says) in [
         (&["sandbox", "--emulator-listen", "x"], "emulator-listen"),
         (&["health", "--address", "127.0.0.1:50051"], "address"),
-        (&["serve", "--listen"], "--listen"),
     ] {
         assert_refused(&run(args, Some(TOKEN)), says);
     }
@@ -181,8 +228,6 @@ fn a_key_is_shown_once_with_the_settings_entry_that_holds_its_hash() {
 
     let again = printed(run(&["key", "orders"], None));
     assert_ne!(key_and_entry(&again).0, key);
-    assert_refused(&run(&["key", "Orders"], None), "name: expected 1 to 63 of");
-    assert_refused(&run(&["key"], None), "");
 }
 
 /// The key and the settings entry in what `key` prints.

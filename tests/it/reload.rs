@@ -155,7 +155,7 @@ async fn callers_come_and_go_and_a_broken_file_changes_nothing() {
         assert_eq!(status.code(), Code::Unauthenticated);
     }
     for mistake in [
-        "config: expected TOML, but line 1 is not",
+        "config: expected TOML: unclosed table",
         "callers.x.keys: expected the hash of a key",
         "callers: expected at least one, as before",
     ] {

@@ -1,145 +1,198 @@
-//! Every setting: its name, its environment variable, its default, and what it does.
+//! The settings: the name, the parser, the default and the help of each, by group.
 //!
-//! - `server`: the gRPC port, and what peers may ask of it
-//! - `access`: TLS, and who may call
-//! - `upstream`: the way to Mesibo
+//! A setting is added as one constant here, and read where its value is needed: the flags
+//! of a command, its environment variables and the keys of the settings file are the
+//! settings that the command reads. One that nothing reads is dead code, which does not
+//! compile without a warning.
 
-mod access;
-mod server;
-mod upstream;
+mod callers;
+mod general;
+mod health;
+mod limits;
+mod listening;
+mod logs;
+mod mesibo;
+mod requests;
+mod shutdown;
+mod tls;
 
-pub(crate) use access::*;
-pub(crate) use server::*;
-pub(crate) use upstream::*;
-
-/// One setting, as `--help` and the README show it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Setting {
-    /// Its flag, without the dashes, and its key in the settings file.
-    pub name: &'static str,
-    /// Its environment variable.
-    pub env: &'static str,
-    /// What its value is: `true|false` if the flag alone says true.
-    pub value: &'static str,
-    /// Its default, if it has one.
-    pub default: Option<&'static str>,
-    /// What it does.
-    pub help: &'static str,
-}
+pub(crate) use callers::*;
+pub(crate) use general::*;
+pub(crate) use health::*;
+pub(crate) use limits::*;
+pub(crate) use listening::*;
+pub(crate) use logs::*;
+pub(crate) use mesibo::*;
+pub(crate) use requests::*;
+pub(crate) use shutdown::*;
+pub(crate) use tls::*;
 
 /// The value of a setting that is on or off.
 pub(crate) const SWITCH: &str = "true|false";
 
-/// Settings of `serve` alone: the way to Mesibo, and time for load balancers.
-pub(crate) const SERVE: [&Setting; 7] = [
-    &METRICS_LISTEN,
-    &APP_TOKEN,
-    &APP_TOKEN_FILE,
-    &UPSTREAM_URL,
-    &UPSTREAM_PROXY,
-    &UPSTREAM_CA_FILE,
-    &LAME_DUCK,
-];
+/// The prefix of the environment variables of settings.
+pub(crate) const ENV_PREFIX: &str = "MESIBO_GRPC_";
 
-/// Settings of `sandbox` alone.
-pub(crate) const SANDBOX: [&Setting; 2] = [&EMULATOR_LISTEN, &SANDBOX_METRICS_LISTEN];
+/// A setting whose values have the type `T`.
+#[derive(Debug)]
+pub(crate) struct Setting<T: 'static> {
+    about: About,
+    parse: fn(&str) -> Result<T, String>,
+}
 
-/// Settings of the facade, which `serve` and `sandbox` have in common.
-pub(crate) const FACADE: [&Setting; 36] = [
-    &CONFIG,
-    &LISTEN,
-    &HEALTH_LISTEN,
-    &TLS_CERTIFICATE_FILE,
-    &TLS_KEY_FILE,
-    &TLS_CLIENT_CA_FILE,
-    &TLS_CLIENT_CERTIFICATE,
-    &ALLOW_ANONYMOUS,
-    &ALLOW_PLAINTEXT,
-    &OPEN_REFLECTION,
-    &DEFAULT_APP,
-    &UPSTREAM_CONNECT_TIMEOUT,
-    &UPSTREAM_IDLE_TIMEOUT,
-    &UPSTREAM_CONNECTION_LIFETIME,
-    &UPSTREAM_MAX_IN_FLIGHT,
-    &UPSTREAM_MAX_WAITING,
-    &UPSTREAM_MAX_WAIT,
-    &MAX_REPLY_BYTES,
-    &WORKER_THREADS,
-    &MAX_REQUEST_BYTES,
-    &DEFAULT_DEADLINE,
-    &MAX_DEADLINE,
-    &MAX_CONNECTIONS,
-    &MAX_CONCURRENT_STREAMS,
-    &MAX_HEADER_BYTES,
-    &HANDSHAKE_TIMEOUT,
-    &KEEPALIVE_TIME,
-    &KEEPALIVE_TIMEOUT,
-    &MAX_CONNECTION_IDLE,
-    &MAX_CONNECTION_AGE,
-    &MAX_CONNECTION_AGE_GRACE,
-    &SHUTDOWN_GRACE,
-    &DELETE_USER_TOKEN_OP,
-    &ERROR_CODES,
-    &LOG,
-    &LOG_FORMAT,
-];
+/// What help, documentation and messages say about a setting.
+#[derive(Debug)]
+pub struct About {
+    /// The name: the flag without its dashes, and the key in the settings file.
+    pub name: &'static str,
+    /// The placeholder of the value; [`SWITCH`] if the flag alone means `true`.
+    pub value: &'static str,
+    /// The default, if there is one, in the form of a value.
+    pub default: Option<&'static str>,
+    /// The meaning, in a sentence or two without the last full stop.
+    pub help: &'static str,
+    /// The group in `--help`.
+    pub group: Group,
+    /// The places that the setting may be in.
+    pub places: Places,
+    /// Whether a value may be a secret, which messages do not show.
+    pub is_secret: bool,
+    /// The environment variable, if it does not follow from the name.
+    env: Option<&'static str>,
+}
 
-/// Settings of `health`.
-pub(crate) const HEALTH: [&Setting; 3] = [&ADDRESS, &CA_FILE, &SERVICE];
+/// The places that a setting may be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Places {
+    /// A flag, an environment variable, or the settings file.
+    All,
+    /// A flag or an environment variable.
+    NotInFile,
+    /// An environment variable: every user of the machine can read a command line.
+    Environment,
+}
 
-pub(crate) const CONFIG: Setting = Setting {
-    name: "config",
-    env: "MESIBO_GRPC_CONFIG",
-    value: "FILE",
-    default: None,
-    help: "TOML file with settings, by the names of their flags",
-};
+/// The groups of settings, in the order of `--help`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// The settings file.
+    General,
+    /// The ports.
+    Listening,
+    /// TLS on the gRPC port.
+    Tls,
+    /// Who may call.
+    Callers,
+    /// The way to Mesibo.
+    Mesibo,
+    /// The requests to Mesibo.
+    Requests,
+    /// The limits of calls and connections.
+    Limits,
+    /// The shutdown.
+    Shutdown,
+    /// Logs and metrics.
+    Logs,
+    /// The server that `health` asks.
+    Health,
+}
 
-pub(crate) const EMULATOR_LISTEN: Setting = Setting {
-    name: "emulator-listen",
-    env: "MESIBO_GRPC_EMULATOR_LISTEN",
-    value: "ADDR",
-    default: Some("127.0.0.1:50080"),
-    help: "IP address and port of the emulated backend; port 0 lets the system choose",
-};
+impl<T> Setting<T> {
+    /// A setting that may be in all places and has no default.
+    const fn new(
+        group: Group,
+        name: &'static str,
+        value: &'static str,
+        parse: fn(&str) -> Result<T, String>,
+    ) -> Self {
+        let about = About {
+            name,
+            value,
+            default: None,
+            help: "",
+            group,
+            places: Places::All,
+            is_secret: false,
+            env: None,
+        };
+        Self { about, parse }
+    }
 
-pub(crate) const LOG: Setting = Setting {
-    name: "log",
-    env: "MESIBO_GRPC_LOG",
-    value: "LEVEL",
-    default: Some("info"),
-    help: "What to log: off, error, warn, info, debug or trace, or a list such as \
-           warn,mesibo_grpc=debug",
-};
+    const fn default(mut self, default: &'static str) -> Self {
+        self.about.default = Some(default);
+        self
+    }
 
-pub(crate) const LOG_FORMAT: Setting = Setting {
-    name: "log-format",
-    env: "MESIBO_GRPC_LOG_FORMAT",
-    value: "text|json",
-    default: Some("text"),
-    help: "How to log: text for people, or json, an object a line",
-};
+    const fn help(mut self, help: &'static str) -> Self {
+        self.about.help = help;
+        self
+    }
 
-pub(crate) const ADDRESS: Setting = Setting {
-    name: "address",
-    env: "MESIBO_GRPC_ADDRESS",
-    value: "URL",
-    default: Some("http://127.0.0.1:50051"),
-    help: "URL of the server to ask",
-};
+    const fn env(mut self, env: &'static str) -> Self {
+        self.about.env = Some(env);
+        self
+    }
 
-pub(crate) const SERVICE: Setting = Setting {
-    name: "service",
-    env: "MESIBO_GRPC_SERVICE",
-    value: "NAME",
-    default: Some(""),
-    help: "Full name of the service to ask for; the server as a whole if empty",
-};
+    const fn places(mut self, places: Places) -> Self {
+        self.about.places = places;
+        self
+    }
 
-pub(crate) const CA_FILE: Setting = Setting {
-    name: "ca-file",
-    env: "MESIBO_GRPC_CA_FILE",
-    value: "FILE",
-    default: None,
-    help: "PEM file of certificate authorities to trust besides the system's, for https",
-};
+    const fn secret(mut self) -> Self {
+        self.about.is_secret = true;
+        self
+    }
+
+    pub(crate) const fn about(&self) -> &About {
+        &self.about
+    }
+
+    pub(crate) const fn name(&self) -> &'static str {
+        self.about.name
+    }
+
+    /// Parses a value. A mistake says what is allowed, without the value.
+    pub(crate) fn parse(&self, text: &str) -> Result<T, String> {
+        (self.parse)(text)
+    }
+}
+
+impl About {
+    /// The environment variable: `MESIBO_GRPC_` and the name in upper case, unless the
+    /// setting has one of its own.
+    #[must_use]
+    pub fn env(&self) -> String {
+        let derived = || format!("{ENV_PREFIX}{}", self.name.to_uppercase().replace('-', "_"));
+        self.env.map_or_else(derived, ToOwned::to_owned)
+    }
+}
+
+impl Group {
+    /// The heading in `--help`.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::General => "Settings file",
+            Self::Listening => "Listening",
+            Self::Tls => "TLS",
+            Self::Callers => "Callers",
+            Self::Mesibo => "Mesibo",
+            Self::Requests => "Requests to Mesibo",
+            Self::Limits => "Limits of calls and connections",
+            Self::Shutdown => "Shutdown",
+            Self::Logs => "Logs and metrics",
+            Self::Health => "Server to ask",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_follows_from_the_name_unless_the_setting_has_its_own() {
+        assert_eq!(TLS_KEY_FILE.about().env(), "MESIBO_GRPC_TLS_KEY_FILE");
+        assert_eq!(APP_TOKEN.about().env(), "MESIBO_APP_TOKEN");
+    }
+}

@@ -10,16 +10,16 @@ fn hash(key: &str) -> String {
 
 /// A token file, and a settings file in which `TOKEN` stands for its path, `HASH` for a
 /// hash, and `KEYS` for a line with it.
-fn read_file(content: &str, settings: &[(&Setting, &str)]) -> Result<Config, String> {
+fn read_file(content: &str, settings: &[(&str, &str)]) -> Result<Config, String> {
     let token = file("t0k");
     let content = content
-        .replace("TOKEN", token.path().to_str().unwrap())
+        .replace("TOKEN", path(&token))
         .replace("KEYS", &format!("keys = [\"{}\"]", hash("one")))
         .replace("HASH", &hash("one"));
     let holds = file(&content);
-    let mut values = vec![(&CONFIG, holds.path().to_str().unwrap())];
+    let mut values = vec![("config", path(&holds))];
     values.extend(settings);
-    read(&values)
+    read(&values).map_err(|error| error.replace(path(&holds), "FILE"))
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn apps_have_a_token_each_and_what_they_leave_out_from_the_others() {
          [apps.shop]\ntoken-file = \"TOKEN\"\nupstream-url = \"https://shop.example/\"\n\
          upstream-max-wait = \"1s\"\nrate = 2.5\n\
          [apps.support]\ntoken-file = \"TOKEN\"\nupstream-max-waiting = 3\n",
-        &[(&APP_TOKEN, "t0k")],
+        &[("app-token", "t0k")],
     );
     let config = config.unwrap();
     // The token outside of any table is that of the default app.
@@ -64,7 +64,7 @@ fn callers_may_do_what_their_tables_say() {
          [callers.admin]\nkeys = [\"HASH\"]\nmay-call = [\"*\"]\n"
             .replace("HASH", &hash("two"))
             .as_str(),
-        &[(&APP_TOKEN, "t0k")],
+        &[("app-token", "t0k")],
     );
     let [admin, orders] = &config.unwrap().callers[..] else {
         panic!()
@@ -77,59 +77,67 @@ fn callers_may_do_what_their_tables_say() {
 }
 
 #[test]
-fn each_mistake_in_a_table_is_told_without_its_value() {
+fn each_mistake_in_a_table_is_told_with_its_line_and_without_secrets() {
     let rule = "expected 1 to 63 of the characters a to z, 0 to 9, -, _ and .";
     for (content, expected) in [
         (
             "apps = 1",
-            "config: the file has apps as something other than tables",
-        ),
-        ("[callers]\norders = 1", "callers.orders: expected a table"),
-        (
-            "[callers.orders]\nKEYS\nmay-call = [\"*\"]\ns3cret = 1",
-            "callers.orders: s3cret is none of keys, certificates, may-call, apps, \
-             from-addresses, app-ids, rate, burst",
+            "apps: expected tables, such as [apps.NAME] (FILE:1)",
         ),
         (
-            "[callers.orders]\nkeys = [\"mgk_s3cret\"]\nmay-call = [\"*\"]",
+            "[callers]\norders = 1",
+            "callers.orders: expected a table (FILE:2)",
+        ),
+        (
+            "[callers.orders]\nKEYS\nmay-call = [\"*\"]\nmaycall = 1\nx = 1",
+            "callers.orders.maycall: no such key; expected one of keys, certificates, may-call, \
+             apps, from-addresses, app-ids, burst, rate; did you mean may-call? (FILE:4)\n\
+             callers.orders.x: no such key; expected one of keys, certificates, may-call, apps, \
+             from-addresses, app-ids, burst, rate (FILE:5)",
+        ),
+        (
+            "[callers.orders]\nkeys = [\n\"HASH\",\n\"mgk_s3cret\"]\nmay-call = [\"*\"]",
             "callers.orders.keys: expected the hash of a key, sha256: and 64 hexadecimal \
-             digits, as mesibo-grpc key NAME makes it",
+             digits, as mesibo-grpc key NAME makes it (FILE:4)",
         ),
         (
             "[callers.orders]\nkeys = \"HASH\"\nmay-call = [\"*\"]",
-            "callers.orders.keys: expected a list of texts, such as [\"one\", \"another\"]",
+            "callers.orders.keys: expected a list of texts, such as [\"one\", \"another\"] \
+             (FILE:2)",
         ),
         (
             "[callers.orders]\nmay-call = [\"*\"]",
-            "callers.orders: expected keys or certificates, to know it by",
+            "callers.orders: expected keys or certificates, to know it by (FILE:1)",
         ),
         (
             "[callers.orders]\nKEYS",
-            "callers.orders: expected may-call, such as [\"mesibo.v1.MessageService/*\"]",
+            "callers.orders: expected may-call, such as [\"mesibo.v1.MessageService/*\"] (FILE:1)",
         ),
         (
-            "[callers.orders]\nKEYS\nmay-call = [\"mesibo.v1.S3cret/*\"]",
+            "[callers.orders]\nKEYS\nmay-call = [\"mesibo.v1.Nothing/*\"]",
             "callers.orders.may-call: expected RPCs, such as \
-             mesibo.v1.MessageService/SendMessage, mesibo.v1.UserService/* or *",
+             mesibo.v1.MessageService/SendMessage, mesibo.v1.UserService/* or * (FILE:3: \
+             \"mesibo.v1.Nothing/*\")",
         ),
         (
-            "[callers.orders]\nKEYS\nmay-call = [\"*\"]\napps = [\"s3cret\"]",
-            "callers.orders.apps: expected some of the apps: default",
+            "[callers.orders]\nKEYS\nmay-call = [\"*\"]\napps = [\"nothing\"]",
+            "callers.orders.apps: expected some of the apps: default (FILE:4: \"nothing\")",
         ),
         (
             "[callers.orders]\nKEYS\nmay-call = [\"*\"]\nfrom-addresses = []",
             "callers.orders.from-addresses: expected a list of texts, such as [\"one\", \
-             \"another\"]",
+             \"another\"] (FILE:4)",
         ),
         (
-            "[callers.orders]\ncertificates = [\"*.s3cret\"]\nmay-call = [\"*\"]",
+            "[callers.orders]\ncertificates = [\"*.example\"]\nmay-call = [\"*\"]",
             "callers.orders.certificates: expected a DNS name or a URI of a client \
-             certificate, such as orders.example.com or spiffe://example.com/orders",
+             certificate, such as orders.example.com or spiffe://example.com/orders (FILE:2: \
+             \"*.example\")",
         ),
         (
             "[callers.orders]\ncertificates = [\"orders.example\"]\nmay-call = [\"*\"]",
             "callers.orders: expected tls-client-ca-file, without which no client shows a \
-             certificate",
+             certificate (FILE:1)",
         ),
         (
             "[callers.one]\nKEYS\nmay-call = [\"*\"]\n[callers.two]\nKEYS\nmay-call = [\"*\"]",
@@ -137,55 +145,58 @@ fn each_mistake_in_a_table_is_told_without_its_value() {
         ),
         (
             "[callers.orders]\nKEYS\nmay-call = [\"*\"]\nrate = 0",
-            "callers.orders.rate: expected calls a second, from 0.001 to 1000000",
+            "callers.orders.rate: expected calls a second, from 0.001 to 1000000 (FILE:4: \"0\")",
         ),
         (
             "[callers.orders]\nKEYS\nmay-call = [\"*\"]\nburst = 1",
-            "callers.orders: expected a rate with the burst",
+            "callers.orders: expected a rate with the burst (FILE:1)",
         ),
         (
             "[callers.anonymous]\nKEYS\nmay-call = [\"*\"]",
-            "callers.anonymous: expected another name: this is what whoever calls is called",
+            "callers.anonymous: expected another name: every client has this one without \
+             callers (FILE:1)",
         ),
         (
             "[callers.Orders]\nKEYS\nmay-call = [\"*\"]",
-            &format!("callers.Orders: {rule}"),
+            &format!("callers.Orders: {rule} (FILE:1)"),
         ),
         (
             "[apps.\"\"]\ntoken-file = \"TOKEN\"",
-            &format!("apps.: {rule}"),
+            &format!("apps.: {rule} (FILE:1)"),
         ),
         (
             "[apps.shop]",
-            "apps.shop: expected one of token-file and token-env",
+            "apps.shop: expected one of token-file and token-env (FILE:1)",
         ),
         (
             "[apps.shop]\ntoken-file = \"TOKEN\"\ntoken-env = \"PATH\"",
-            "apps.shop: expected one of token-file and token-env",
+            "apps.shop: expected one of token-file and token-env (FILE:1)",
         ),
         (
             "[apps.shop]\ntoken-env = \"S3CRET_THAT_IS_NOT_SET\"",
-            "apps.shop.token-env: expected an environment variable that is set",
+            "apps.shop.token-env: expected an environment variable that is set (FILE:2)",
         ),
         (
             "[apps.shop]\ntoken-file = \"TOKEN\"\ntoken = \"s3cret\"",
-            "apps.shop: token is none of token-file, token-env, upstream-url, \
-             upstream-max-in-flight, upstream-max-waiting, upstream-max-wait, rate, burst",
+            "apps.shop.token: no such key; expected one of token-file, token-env, upstream-url, \
+             upstream-max-in-flight, upstream-max-waiting, upstream-max-wait, burst, rate; did \
+             you mean token-env? (FILE:3)",
         ),
         (
             "[apps.shop]\ntoken-file = \"TOKEN\"\nupstream-url = \"http://s3cret.example\"",
-            "apps.shop.upstream-url: expected https: plain HTTP is for a loopback address",
+            "apps.shop.upstream-url: expected https: plain HTTP is for a loopback address \
+             (FILE:3)",
         ),
         (
             "[apps.default]\ntoken-file = \"TOKEN\"",
-            "apps: expected every name once, and default is that of app-token",
+            "apps.default: expected another name: default is the app of app-token",
         ),
         (
-            "default-app = \"s3cret\"\n[apps.shop]\ntoken-file = \"TOKEN\"",
-            "default-app: expected one of the apps: shop, default",
+            "default-app = \"nothing\"\n[apps.shop]\ntoken-file = \"TOKEN\"",
+            "default-app: expected one of the apps: shop, default (FILE:1: \"nothing\")",
         ),
     ] {
-        let error = read_file(content, &[(&APP_TOKEN, "t0k")]).unwrap_err();
+        let error = read_file(content, &[("app-token", "t0k")]).unwrap_err();
         assert_eq!(error, expected, "{content}");
     }
     let two = "[apps.one]\ntoken-file = \"TOKEN\"\n[apps.two]\ntoken-file = \"TOKEN\"";

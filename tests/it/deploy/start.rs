@@ -57,7 +57,7 @@ impl Start {
         let args = self.args.iter().map(|arg| self.in_root(root.path(), arg));
         let line = ["mesibo-grpc".to_owned()].into_iter();
         let line = line.chain(args).chain(flags);
-        cli::parse(line.map(Into::into))
+        cli::parse(line.map(Into::into)).map_err(|failure| failure.to_string())
     }
 
     /// The settings of `serve`.

@@ -1,0 +1,38 @@
+use super::{command::grammar, *};
+
+#[test]
+fn the_command_line_is_consistent() {
+    grammar().debug_assert();
+}
+
+#[test]
+fn the_token_is_no_flag() {
+    for args in [
+        ["mesibo-grpc", "serve", "--app-token", "s3cret"].as_slice(),
+        &["mesibo-grpc", "serve", "--app-token=s3cret"],
+    ] {
+        let error = parse(args.iter().map(Into::into)).unwrap_err();
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+}
+
+#[test]
+fn the_readme_lists_every_setting_with_its_default() {
+    let readme = include_str!("../../README.md");
+    let all = [
+        Config::settings(),
+        SandboxConfig::settings(),
+        HealthConfig::settings(),
+    ];
+    for about in all.concat() {
+        let env = format!("`{}`", about.env());
+        let row = readme
+            .lines()
+            .find(|line| line.starts_with('|') && line.contains(&env))
+            .unwrap_or_else(|| panic!("README.md has no row for {env}"));
+        let (name, default) = (about.name, about.default.unwrap_or_default());
+        assert!(row.contains(default), "{row} lacks {default}");
+        assert!(row.contains(&format!("`{name}`")), "{row} lacks {name}");
+        assert!(row.contains(about.help), "{row} lacks {}", about.help);
+    }
+}

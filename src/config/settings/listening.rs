@@ -1,0 +1,33 @@
+//! The ports, and the threads that serve them.
+
+use std::net::SocketAddr;
+
+use super::{Group, Setting};
+use crate::config::values;
+
+pub(crate) const LISTEN: Setting<SocketAddr> =
+    Setting::new(Group::Listening, "listen", "ADDR", values::address)
+        .default("127.0.0.1:50051")
+        .help("IP address and port to serve gRPC on; port 0 lets the system choose");
+
+pub(crate) const HEALTH_LISTEN: Setting<SocketAddr> =
+    Setting::new(Group::Listening, "health-listen", "ADDR", values::address).help(
+        "IP address and port to serve health on as well, without TLS, for the probes of \
+         Kubernetes; none if not set",
+    );
+
+pub(crate) const EMULATOR_LISTEN: Setting<SocketAddr> =
+    Setting::new(Group::Listening, "emulator-listen", "ADDR", values::address)
+        .default("127.0.0.1:50080")
+        .help("IP address and port of the emulated backend; port 0 lets the system choose");
+
+pub(crate) const WORKER_THREADS: Setting<usize> = Setting::new(
+    Group::Listening,
+    "worker-threads",
+    "NUMBER",
+    values::threads,
+)
+.help(
+    "Threads that serve calls, each with connections of its own; as many as there are \
+         processors if not set",
+);

@@ -1,0 +1,34 @@
+//! Logs and metrics.
+
+use std::net::SocketAddr;
+
+use tracing_subscriber::filter::Targets;
+
+use super::{Group, Setting};
+use crate::{config::values, telemetry::Format};
+
+pub(crate) const LOG: Setting<Targets> = Setting::new(Group::Logs, "log", "LEVEL", values::log)
+    .default("info")
+    .help(
+        "Level of the log: off, error, warn, info, debug or trace, or a list such as \
+             warn,mesibo_grpc=debug",
+    );
+
+pub(crate) const LOG_FORMAT: Setting<Format> =
+    Setting::new(Group::Logs, "log-format", "text|json", values::log_format)
+        .default("text")
+        .help("Format of the log: text for people, or json, an object a line");
+
+/// `None` serves no metrics.
+pub(crate) const METRICS_LISTEN: Setting<Option<SocketAddr>> = Setting::new(
+    Group::Logs,
+    "metrics-listen",
+    "ADDR",
+    values::address_or_none,
+)
+.default("127.0.0.1:9464")
+.help("IP address and port to serve metrics on, at /metrics, for Prometheus; or none");
+
+/// Several sandboxes run side by side on a machine, and nobody monitors them.
+pub(crate) const SANDBOX_METRICS_LISTEN: Setting<Option<SocketAddr>> =
+    METRICS_LISTEN.default("none");

@@ -1,0 +1,86 @@
+//! Parsers of names, rights and rates, as the tables of apps and callers have them.
+
+use std::{collections::HashSet, num::NonZeroU32, ops::RangeInclusive};
+
+use crate::{
+    access::{key::KeyHash, pattern::Pattern},
+    call::Policy,
+};
+
+/// Longest name of an app or a caller.
+const MAX_NAME_LENGTH: usize = 63;
+
+/// The calls a second that a rate may allow.
+const RATES: RangeInclusive<f64> = 0.001..=1e6;
+
+/// The name of an app or a caller.
+pub(in crate::config) fn name(text: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    ((1..=MAX_NAME_LENGTH).contains(&text.len()) && text.chars().all(is_allowed))
+        .then(|| text.to_owned())
+        .ok_or_else(|| {
+            format!("expected 1 to {MAX_NAME_LENGTH} of the characters a to z, 0 to 9, -, _ and .")
+        })
+}
+
+/// The full names of the RPCs that an entry of `may-call` stands for.
+pub(in crate::config) fn rpcs(text: &str) -> Result<HashSet<&'static str>, String> {
+    let rpcs = Policy::allowed_by(text);
+    if rpcs.is_empty() {
+        return Err(
+            "expected RPCs, such as mesibo.v1.MessageService/SendMessage, \
+             mesibo.v1.UserService/* or *"
+                .into(),
+        );
+    }
+    Ok(rpcs)
+}
+
+/// The hash of a key.
+pub(in crate::config) fn key_hash(text: &str) -> Result<KeyHash, String> {
+    KeyHash::parse(text).ok_or_else(|| {
+        "expected the hash of a key, sha256: and 64 hexadecimal digits, as mesibo-grpc key \
+         NAME makes it"
+            .into()
+    })
+}
+
+/// A DNS name or a URI, as client certificates have them.
+pub(in crate::config) fn certificate_name(text: &str) -> Result<String, String> {
+    let is_name = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && c != '*');
+    is_name.then(|| text.to_owned()).ok_or_else(|| {
+        "expected a DNS name or a URI of a client certificate, such as orders.example.com or \
+         spiffe://example.com/orders"
+            .into()
+    })
+}
+
+/// A pattern of addresses.
+pub(in crate::config) fn pattern(text: &str) -> Result<Pattern, String> {
+    if text.is_empty() {
+        return Err("expected an address, in which * stands for any text".into());
+    }
+    Ok(Pattern::new(text))
+}
+
+/// The calls a second that a rate allows.
+pub(in crate::config) fn per_second(text: &str) -> Result<f64, String> {
+    let rate: Option<f64> = text.parse().ok();
+    rate.filter(|rate| RATES.contains(rate))
+        .ok_or_else(|| "expected calls a second, from 0.001 to 1000000".into())
+}
+
+/// The calls at once that a rate allows.
+pub(in crate::config) fn burst(text: &str) -> Result<NonZeroU32, String> {
+    super::number::<u32>(text).map(|number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))
+}
+
+/// The burst of a rate that has none of its own: what a second brings, and at least one.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate is between 0.001 and 1,000,000"
+)]
+pub(in crate::config) fn burst_of_a_second(per_second: f64) -> NonZeroU32 {
+    NonZeroU32::new(per_second.ceil() as u32).unwrap_or(NonZeroU32::MIN)
+}

@@ -1,0 +1,184 @@
+//! Parsers of the values of settings.
+//!
+//! A parser says what it expected and never what it got: whether a value may be shown
+//! depends on its setting.
+//!
+//! - this file: addresses, times, numbers, choices
+//! - `callers`: names, rights and rates of apps and callers
+//! - `files`: what files hold, and who may read and write them
+//! - `urls`: URLs
+
+pub(super) mod callers;
+pub(super) mod files;
+pub(super) mod urls;
+
+use std::{
+    collections::HashMap, convert::Infallible, net::SocketAddr, str::FromStr, time::Duration,
+};
+
+use secrecy::SecretString;
+use tonic::Code;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use crate::{service::TokenDeletion, status::ErrorCodes, telemetry::Format};
+
+/// Longest time that a setting takes; far below what a clock can hold.
+const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
+
+/// A value that every text is one of: a text, or the path of a file that is read later.
+pub(super) fn any<T: FromStr<Err = Infallible>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|never: Infallible| match never {})
+}
+
+/// An IP address and a port.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:50051".into())
+}
+
+/// An IP address and a port, or `none`.
+pub(super) fn address_or_none(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    address(text)
+        .map(Some)
+        .map_err(|mistake| format!("{mistake}, or none"))
+}
+
+/// A time of at least a millisecond.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|duration| (Duration::from_millis(1)..=MAX_DURATION).contains(duration))
+        .ok_or_else(|| "expected a time from 1ms to 365days, such as 15s or 5m".into())
+}
+
+/// A time that may be zero.
+pub(super) fn delay(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|delay| *delay <= MAX_DURATION)
+        .ok_or_else(|| "expected a time from 0s to 365days, such as 5s".into())
+}
+
+/// A size in bytes. A gRPC message has a length of 32 bits.
+pub(super) fn bytes<T: TryFrom<u32>>(text: &str) -> Result<T, String> {
+    positive(text, u32::MAX)
+        .ok_or_else(|| format!("expected a number of bytes from 1 to {}", u32::MAX))
+}
+
+/// A number of connections, calls or requests.
+pub(super) fn number<T: TryFrom<u32>>(text: &str) -> Result<T, String> {
+    positive(text, 1_000_000).ok_or_else(|| "expected a number from 1 to 1000000".into())
+}
+
+/// A number of threads.
+pub(super) fn threads(text: &str) -> Result<usize, String> {
+    positive(text, 1024).ok_or_else(|| "expected a number from 1 to 1024".into())
+}
+
+/// A setting that is on or off.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "expected true or false".into())
+}
+
+/// Whether a client may connect without a certificate.
+pub(super) fn client_may_be_unknown(text: &str) -> Result<bool, String> {
+    match text {
+        "required" => Ok(false),
+        "optional" => Ok(true),
+        _ => Err("expected required or optional".into()),
+    }
+}
+
+/// The token of an application.
+pub(super) fn token(text: &str) -> Result<SecretString, String> {
+    let token = text.trim();
+    if token.is_empty() || token.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("expected one token, without white space".into());
+    }
+    Ok(token.into())
+}
+
+/// The operation that `DeleteUserToken` sends.
+pub(super) fn token_deletion(text: &str) -> Result<TokenDeletion, String> {
+    match text {
+        "usertoken" => Ok(TokenDeletion::UserToken),
+        "userdel" => Ok(TokenDeletion::UserDel),
+        _ => Err("expected usertoken or userdel".into()),
+    }
+}
+
+/// A list of Mesibo's error codes, each with its gRPC status.
+pub(super) fn error_codes(text: &str) -> Result<ErrorCodes, String> {
+    text.split(',')
+        .filter(|entry| !entry.trim().is_empty())
+        .map(|entry| {
+            let (code, status) = entry.split_once('=')?;
+            let code = code.trim();
+            (!code.is_empty()).then_some(())?;
+            Some((code.to_owned(), status_code(status.trim())?))
+        })
+        .collect::<Option<HashMap<_, _>>>()
+        .map(ErrorCodes::new)
+        .ok_or_else(|| {
+            "expected Mesibo's error codes with a gRPC status each, such as \
+             NOCREDIT=RESOURCE_EXHAUSTED, and never OK"
+                .into()
+        })
+}
+
+/// A log level, or levels by module.
+pub(super) fn log(text: &str) -> Result<Targets, String> {
+    // A single word that is no level would be taken for a module, and silence all others.
+    let is_directive =
+        |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    text.split(',')
+        .all(is_directive)
+        .then(|| text.parse().ok())
+        .flatten()
+        .ok_or_else(|| {
+            "expected off, error, warn, info, debug or trace, or a list such as \
+             warn,mesibo_grpc=debug"
+                .into()
+        })
+}
+
+/// The format of log lines.
+pub(super) fn log_format(text: &str) -> Result<Format, String> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        _ => Err("expected text or json".into()),
+    }
+}
+
+fn positive<T: TryFrom<u32>>(text: &str, max: u32) -> Option<T> {
+    let number: u32 = text.parse().ok()?;
+    let number = (1..=max).contains(&number).then_some(number)?;
+    number.try_into().ok()
+}
+
+/// A gRPC code other than OK, by the name that its specification gives it.
+fn status_code(name: &str) -> Option<Code> {
+    Some(match name {
+        "CANCELLED" => Code::Cancelled,
+        "UNKNOWN" => Code::Unknown,
+        "INVALID_ARGUMENT" => Code::InvalidArgument,
+        "DEADLINE_EXCEEDED" => Code::DeadlineExceeded,
+        "NOT_FOUND" => Code::NotFound,
+        "ALREADY_EXISTS" => Code::AlreadyExists,
+        "PERMISSION_DENIED" => Code::PermissionDenied,
+        "RESOURCE_EXHAUSTED" => Code::ResourceExhausted,
+        "FAILED_PRECONDITION" => Code::FailedPrecondition,
+        "ABORTED" => Code::Aborted,
+        "OUT_OF_RANGE" => Code::OutOfRange,
+        "UNIMPLEMENTED" => Code::Unimplemented,
+        "INTERNAL" => Code::Internal,
+        "UNAVAILABLE" => Code::Unavailable,
+        "DATA_LOSS" => Code::DataLoss,
+        "UNAUTHENTICATED" => Code::Unauthenticated,
+        _ => return None,
+    })
+}
