@@ -10,7 +10,8 @@ use tracing::field;
 
 use super::Failure;
 use crate::{
-    Config, Facade,
+    config::Config,
+    facade::Facade,
     telemetry::{self, Telemetry},
 };
 

@@ -10,6 +10,7 @@ mod deploy;
 mod errors;
 mod faults;
 mod health;
+mod house;
 mod limits;
 mod metrics;
 mod once;

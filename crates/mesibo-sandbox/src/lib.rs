@@ -50,6 +50,7 @@
 
 mod api;
 mod backend;
+mod body;
 mod clock;
 mod fault;
 mod http;

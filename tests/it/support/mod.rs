@@ -87,7 +87,7 @@ pub async fn sandbox_state(emulator: SocketAddr) -> Value {
 /// The body of what an HTTP server has at a path. HTTP/1.0 has no chunks.
 pub async fn get(server: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(server).await.unwrap();
-    let request = format!("GET {path} HTTP/1.0\r\nhost: x\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use super::query::Query;
 use super::{Answer, ApiError};
+use crate::body::{BODY_LIMIT, SNAPSHOT_LIMIT, read as read_body};
 use crate::clock::{Clock, Moment};
 use crate::fault::Rule;
-use crate::http::{BODY_LIMIT, SNAPSHOT_LIMIT, read_body};
 use crate::hub::{Hub, Snapshot};
 use crate::text_duration;
 

@@ -10,9 +10,9 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use super::body;
 use super::respond::{self, Hangup};
 use crate::backend::OPERATIONS;
+use crate::body;
 use crate::clock::Moment;
 use crate::fault::{Plan, Reaction};
 use crate::hub::Hub;

@@ -1,6 +1,5 @@
 //! The HTTP side: paths, guards, the backend API and the page.
 
-mod body;
 mod call;
 mod guard;
 mod page;
@@ -13,7 +12,6 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get};
 use http::StatusCode;
 
-pub(crate) use self::body::{BODY_LIMIT, SNAPSHOT_LIMIT, read as read_body};
 pub(crate) use self::guard::Guard;
 pub(crate) use self::respond::Hangup;
 use crate::api;
