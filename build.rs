@@ -31,8 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         descriptors.encode_to_vec(),
     )?;
 
-    let mut builder =
-        tonic_prost_build::configure().skip_debug(SECRETS.map(|(message, _)| message));
+    let mut builder = tonic_prost_build::configure()
+        .codec_path("crate::codec::BoundedCodec")
+        .skip_debug(SECRETS.map(|(message, _)| message));
     for (message, field) in SECRETS {
         builder = builder
             .message_attribute(message, "#[derive(derive_more::Debug)]")

@@ -19,6 +19,7 @@
 //! - `call`: what one call carries
 //! - `telemetry`: log lines, metrics and traces
 //! - [`proto`]: the generated code of the contract
+//! - `codec`: its messages on the wire, of which none is built that has too many fields
 
 #[doc(hidden)]
 pub mod access;
@@ -26,6 +27,7 @@ pub mod access;
 pub mod call;
 #[doc(hidden)]
 pub mod cli;
+mod codec;
 #[doc(hidden)]
 pub mod config;
 mod facade;

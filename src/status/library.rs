@@ -1,10 +1,11 @@
-//! The statuses that tonic makes by itself, before a handler sees the call or while it
+//! The statuses that tonic and the codec make, before a handler sees the call or while it
 //! reads the message. They have no details, and some have another code than callers
 //! expect.
 
 use tonic::{Code, Status};
 
 use super::{Draft, Reason};
+use crate::codec::TOO_MANY_FIELDS;
 
 /// What a server that cannot read a message can read, as gRPC's doc/compression.md wants
 /// it told.
@@ -13,7 +14,7 @@ const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 /// The status in the place of one that tonic made.
 ///
 /// The cases are those of tonic 0.14's `codec/decode.rs`, `server/grpc.rs` and generated
-/// services. Any other status has a fixed text: what an unknown error says may be about
+/// services, and of the contract's codec. Any other status has a fixed text: what an unknown error says may be about
 /// the inside.
 #[must_use]
 pub fn complete(status: &Status, path: &str) -> Draft {
@@ -23,6 +24,10 @@ pub fn complete(status: &Status, path: &str) -> Draft {
         // The text has both sizes.
         Code::OutOfRange if text.contains("message length too large") => {
             Draft::new(Code::ResourceExhausted, Reason::MessageTooLarge, text)
+        }
+        // The codec of the contract.
+        Code::InvalidArgument if text == TOO_MANY_FIELDS => {
+            Draft::new(Code::InvalidArgument, Reason::InvalidRequest, text)
         }
         // A service without one of the methods of its descriptor.
         Code::Unimplemented if text.is_empty() => unknown_method(path),
