@@ -79,6 +79,9 @@ impl Facade {
             config.open_reflection,
             &metrics.callers,
         );
+        registry
+            .sub_registry_with_prefix(PREFIX)
+            .register_collector(Box::new(access.key_times()));
         if let Some(file) = config.caller_file {
             reloads.push(reload_of_callers(file, access.clone())?);
         }
@@ -141,6 +144,8 @@ impl Facade {
         // They end with this function.
         let mut background = JoinSet::new();
         background.spawn(reload::watch(self.reloads, self.reload_metrics));
+        let access = self.access.clone();
+        background.spawn(async move { access.warn_of_key_ends().await });
         if let Some((exporter, registry)) = self.exporter {
             background.spawn(async {
                 if let Err(error) = exporter.serve(registry).await {

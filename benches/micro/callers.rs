@@ -16,13 +16,15 @@ const PATH: &str = "/mesibo.v1.MessageService/SendMessage";
 fn caller(number: usize) -> Caller {
     Caller {
         name: format!("caller-{number}").into(),
-        keys: vec![KeyHash::of(format!("key-{number}").as_bytes())],
+        keys: vec![KeyHash::of(format!("key-{number}").as_bytes()).into()],
         certificates: Vec::new(),
         may_call: Some(Policy::allowed_by("mesibo.v1.MessageService/*")),
         apps: None,
         from_addresses: None,
         app_ids: None,
+        read_tokens: false,
         rate: None,
+        max_in_flight: None,
     }
 }
 

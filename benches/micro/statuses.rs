@@ -18,10 +18,9 @@ use mesibo::{
 use mesibo_grpc::{
     call::RequestId,
     config::Config,
-    status::{self, ErrorCodes},
+    status::{self, ErrorCodes, Rule, Violations},
 };
 use tokio::{runtime::Runtime, time::Instant};
-use tonic_types::FieldViolation;
 
 #[divan::bench]
 fn of_a_refusal(bencher: Bencher) {
@@ -41,11 +40,14 @@ fn of_an_unknown_outcome(bencher: Bencher) {
 #[divan::bench(args = [1, 10])]
 fn of_broken_rules(bencher: Bencher, rules: usize) {
     let id = RequestId::of(&HeaderMap::new());
-    bencher
-        .with_inputs(|| vec![FieldViolation::new("from_address", "must not be empty"); rules])
-        .bench_values(|violations| {
-            status::invalid_request(op::MESSAGE, violations).into_status(&id)
-        });
+    bencher.with_inputs(|| rules).bench_values(|rules| {
+        let mut violations = Violations::default();
+        for _ in 0..rules {
+            let violation = || ("from_address".into(), "must not be empty".into());
+            violations.add(Rule::Required, violation);
+        }
+        status::invalid_request(op::MESSAGE, violations).into_status(&id)
+    });
 }
 
 fn operation() -> Operation<Sent> {

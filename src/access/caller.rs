@@ -2,11 +2,12 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    num::NonZeroUsize,
     sync::Arc,
 };
 
-use super::{key::KeyHash, pattern::Pattern};
-use crate::call::Rate;
+use super::{key::Key, keys::Keys, pattern::Pattern, share::Share};
+use crate::call::{Apps, Rate};
 
 /// The name of every caller while the settings define none.
 pub const ANONYMOUS: &str = "anonymous";
@@ -16,8 +17,8 @@ pub const ANONYMOUS: &str = "anonymous";
 pub struct Caller {
     /// The name, for people and logs.
     pub name: Arc<str>,
-    /// The hashes of the keys: several, so that one can replace another.
-    pub keys: Vec<KeyHash>,
+    /// The keys: several, so that one can replace another.
+    pub keys: Vec<Key>,
     /// The names in the client certificates, DNS or URI.
     pub certificates: Vec<String>,
     /// The full names of the RPCs that the caller may call.
@@ -28,8 +29,14 @@ pub struct Caller {
     pub from_addresses: Option<Vec<Pattern>>,
     /// The values of `app_id` that the caller may make and delete user tokens for.
     pub app_ids: Option<HashSet<String>>,
-    /// How many calls a second the caller may make, all apps together.
+    /// Whether the caller may read the access tokens of the users that it lists, as far as
+    /// [`Self::app_ids`] go. Setting `read-tokens`, by default false.
+    pub read_tokens: bool,
+    /// How many units a second the caller's calls may take, all apps together.
     pub rate: Option<Arc<Rate>>,
+    /// How many operations the caller may have in flight for an app. Setting
+    /// `max-in-flight`; `None` is half of what the app may have, `upstream-max-in-flight`.
+    pub max_in_flight: Option<NonZeroUsize>,
 }
 
 /// The callers that the settings define. Without any, everyone is the caller
@@ -37,14 +44,17 @@ pub struct Caller {
 #[derive(Debug)]
 pub struct Callers {
     all: Vec<Arc<Caller>>,
-    by_key: HashMap<KeyHash, Arc<Caller>>,
+    keys: Keys,
     by_certificate: HashMap<String, Arc<Caller>>,
     by_name: HashMap<Arc<str>, Arc<Caller>>,
+    /// By the names of callers and then of apps.
+    shares: HashMap<Arc<str>, HashMap<Arc<str>, Share>>,
     anonymous: Option<Arc<Caller>>,
 }
 
 impl Caller {
-    /// The caller that everyone is while the settings define none.
+    /// The caller that everyone is while the settings define none. It reads tokens, since
+    /// it may make them as well.
     fn anonymous() -> Self {
         Self {
             name: ANONYMOUS.into(),
@@ -54,7 +64,9 @@ impl Caller {
             apps: None,
             from_addresses: None,
             app_ids: None,
+            read_tokens: true,
             rate: None,
+            max_in_flight: None,
         }
     }
 
@@ -84,22 +96,39 @@ impl Caller {
         let allowed = self.app_ids.as_ref();
         allowed.is_none_or(|allowed| app_id.is_some_and(|app_id| allowed.contains(app_id)))
     }
+
+    /// Whether the caller may read the access token of a user that is listed with this
+    /// `app_id`.
+    #[must_use]
+    pub fn may_read_token(&self, app_id: Option<&str>) -> bool {
+        self.read_tokens && self.may_grant(app_id)
+    }
+
+    /// The shares for the apps that the caller may use.
+    fn shares(&self, apps: &Apps) -> HashMap<Arc<str>, Share> {
+        let apps = apps.iter().filter(|app| self.may_use(&app.name));
+        apps.filter_map(|app| {
+            let share = Share::new(self.max_in_flight, app)?;
+            Some((Arc::clone(&app.name), share))
+        })
+        .collect()
+    }
 }
 
 impl Callers {
-    /// These callers. The settings see to it that no two have the same key or certificate.
+    /// These callers of these apps. The settings see to it that no two have the same key
+    /// or certificate.
     #[must_use]
-    pub fn new(callers: Vec<Caller>) -> Self {
+    pub fn new(callers: Vec<Caller>, apps: &Apps) -> Self {
         let all: Vec<_> = callers.into_iter().map(Arc::new).collect();
-        let mut by_key = HashMap::new();
         let mut by_certificate = HashMap::new();
         let mut by_name = HashMap::new();
+        let mut shares = HashMap::new();
         for caller in &all {
-            let keys = caller.keys.iter().copied();
-            by_key.extend(keys.map(|key| (key, Arc::clone(caller))));
             let names = caller.certificates.iter().cloned();
             by_certificate.extend(names.map(|name| (name, Arc::clone(caller))));
             by_name.insert(Arc::clone(&caller.name), Arc::clone(caller));
+            shares.insert(Arc::clone(&caller.name), caller.shares(apps));
         }
         let anonymous = all.is_empty().then(|| Arc::new(Caller::anonymous()));
         by_name.extend(
@@ -108,30 +137,38 @@ impl Callers {
                 .map(|it| (Arc::clone(&it.name), Arc::clone(it))),
         );
         Self {
+            keys: Keys::new(&all),
             all,
-            by_key,
             by_certificate,
             by_name,
+            shares,
             anonymous,
         }
     }
 
-    /// These callers in the place of others. A rate that stays the same keeps its state.
+    /// These callers in the place of others. What stays the same of a caller keeps its
+    /// state: its rate, its operations in flight, and when its keys were used.
     #[must_use]
-    pub fn replacing(others: &Self, mut callers: Vec<Caller>) -> Self {
-        let rates: HashMap<_, _> = others
-            .iter()
-            .filter_map(|caller| Some((&caller.name, caller.rate.as_ref()?)))
-            .collect();
+    pub fn replacing(others: &Self, mut callers: Vec<Caller>, apps: &Apps) -> Self {
         for caller in &mut callers {
-            let old = rates.get(&caller.name).copied();
-            if let (Some(rate), Some(old)) = (&mut caller.rate, old)
+            let old = others.by_name.get(&caller.name);
+            if let (Some(rate), Some(old)) = (&mut caller.rate, old.and_then(|it| it.rate.as_ref()))
                 && rate.is_like(old)
             {
                 *rate = Arc::clone(old);
             }
         }
-        Self::new(callers)
+        let mut new = Self::new(callers, apps);
+        for (caller, shares) in &mut new.shares {
+            let old = others.shares.get(caller);
+            for (app, share) in shares {
+                if let Some(old) = old.and_then(|shares| shares.get(app)) {
+                    share.go_on_from(old);
+                }
+            }
+        }
+        new.keys.go_on_from(&others.keys);
+        new
     }
 
     /// The callers, without the anonymous one.
@@ -155,9 +192,14 @@ impl Callers {
         self.by_name.get(name)
     }
 
-    /// The caller with this key.
-    pub(super) fn with_key(&self, key: &[u8]) -> Option<&Arc<Caller>> {
-        self.by_key.get(&KeyHash::of(key))
+    /// The share of a caller for an app. `None` if it has no limit but the app's.
+    pub(super) fn share(&self, caller: &str, app: &str) -> Option<&Share> {
+        self.shares.get(caller)?.get(app)
+    }
+
+    /// The keys of all callers.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// The caller whose certificate has these names. `None` if no caller has them, or
@@ -174,87 +216,4 @@ impl Callers {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use super::*;
-
-    fn caller(name: &str) -> Caller {
-        Caller {
-            name: name.into(),
-            ..Caller::anonymous()
-        }
-    }
-
-    fn slow() -> Option<Arc<Rate>> {
-        Rate::new(0.001, NonZeroU32::MIN).map(Arc::new)
-    }
-
-    #[test]
-    fn a_caller_has_several_keys_and_certificates() {
-        let mut orders = caller("orders");
-        orders.keys = vec![KeyHash::of(b"old"), KeyHash::of(b"new")];
-        orders.certificates = vec!["orders.example".into(), "spiffe://example/orders".into()];
-        let mut billing = caller("billing");
-        billing.certificates = vec!["billing.example".into()];
-        let callers = Callers::new(vec![orders, billing]);
-
-        let name = |caller: Option<&Arc<Caller>>| caller.map(|caller| caller.name.to_string());
-        let orders = Some("orders".to_owned());
-        assert_eq!(name(callers.with_key(b"old")), orders);
-        assert_eq!(name(callers.with_key(b"new")), orders);
-        assert_eq!(name(callers.with_key(b"other")), None);
-        assert_eq!(name(callers.with_key(b"")), None);
-
-        let by_names = |names: &[&str]| {
-            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
-            name(callers.with_certificate(&names))
-        };
-        assert_eq!(by_names(&["other", "orders.example"]), orders);
-        assert_eq!(
-            by_names(&["orders.example", "spiffe://example/orders"]),
-            orders
-        );
-        assert_eq!(by_names(&["orders.example", "billing.example"]), None);
-        assert_eq!(by_names(&["Orders.example"]), None);
-        assert_eq!(by_names(&[]), None);
-    }
-
-    #[test]
-    fn what_is_not_limited_is_allowed_and_what_is_limited_needs_a_match() {
-        let mut orders = caller("orders");
-        assert!(orders.may_call("any") && orders.may_use("any"));
-        assert!(orders.may_send_from("any") && orders.may_grant(None));
-        orders.may_call = Some(HashSet::from(["mesibo.v1.UserService/ListUsers"]));
-        orders.apps = Some(HashSet::from(["shop".into()]));
-        orders.from_addresses = Some(vec![Pattern::new("shop"), Pattern::new("shop-*")]);
-        orders.app_ids = Some(HashSet::from(["demo".to_owned()]));
-        assert!(orders.may_call("mesibo.v1.UserService/ListUsers"));
-        assert!(!orders.may_call("mesibo.v1.UserService/EditUser"));
-        assert!(orders.may_use("shop") && !orders.may_use("default"));
-        assert!(orders.may_send_from("shop-1") && !orders.may_send_from("alice"));
-        assert!(orders.may_grant(Some("demo")));
-        assert!(!orders.may_grant(Some("other")) && !orders.may_grant(None));
-    }
-
-    #[test]
-    fn a_rate_that_stays_the_same_keeps_its_state() {
-        let mut orders = caller("orders");
-        orders.rate = slow();
-        let first = Callers::new(vec![orders]);
-        let rate = |callers: &Callers| Arc::clone(callers.all[0].rate.as_ref().unwrap());
-        rate(&first).take().unwrap();
-        let wait = rate(&first).take().unwrap_err();
-        assert!((900..=1000).contains(&wait.as_secs()), "{wait:?}");
-
-        let mut orders = caller("orders");
-        orders.rate = slow();
-        let second = Callers::replacing(&first, vec![orders]);
-        rate(&second).take().unwrap_err();
-
-        let mut orders = caller("orders");
-        orders.rate = Rate::new(0.001, NonZeroU32::new(2).unwrap()).map(Arc::new);
-        let third = Callers::replacing(&second, vec![orders]);
-        rate(&third).take().unwrap();
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! API keys, of which only the hashes are kept.
 
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 use ring::{
     digest::{SHA256, digest},
@@ -15,6 +15,9 @@ const PREFIX: &str = "mgk_";
 /// The random bytes of a key.
 const KEY_BYTES: usize = 32;
 
+/// How much of a hash names its key in logs and metrics, in bytes.
+const ID_BYTES: usize = 4;
+
 /// The prefix of a hash in the settings.
 const HASH_PREFIX: &str = "sha256:";
 
@@ -25,6 +28,15 @@ const HASH_PREFIX: &str = "sha256:";
 /// presents one cannot choose its hash bit by bit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash([u8; 32]);
+
+/// A key in the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Its hash.
+    pub hash: KeyHash,
+    /// Until when it is valid. `None` is for ever.
+    pub not_after: Option<SystemTime>,
+}
 
 /// A new key: 256 bits from the system's random source.
 ///
@@ -63,6 +75,28 @@ impl KeyHash {
         let mut hash = [0; 32];
         hex::decode_to_slice(text.strip_prefix(HASH_PREFIX)?, &mut hash).ok()?;
         Some(Self(hash))
+    }
+
+    /// The first eight hexadecimal digits, by which logs and metrics name the key.
+    #[must_use]
+    pub fn id(&self) -> String {
+        hex::encode(&self.0[..ID_BYTES])
+    }
+}
+
+impl Key {
+    /// Whether the key is no longer valid at a time.
+    pub(super) fn is_over(&self, now: SystemTime) -> bool {
+        self.not_after.is_some_and(|end| end < now)
+    }
+}
+
+impl From<KeyHash> for Key {
+    fn from(hash: KeyHash) -> Self {
+        Self {
+            hash,
+            not_after: None,
+        }
     }
 }
 

@@ -5,25 +5,37 @@
 //! everything, which the settings allow on a loopback address only, unless an operator
 //! sets otherwise.
 //!
+//! What a call must pass, in this order, so that nothing is spent on a call that is not
+//! made in the end: who calls, the right to call the RPC, the app, and one unit of the
+//! caller's rate, before its message is read; then the rights that the message asks for,
+//! and the rest of the rate; and, once the message breaks no rule, the caller's share of
+//! the operations in flight, and the app's rate.
+//!
 //! - [`caller`]: the callers, and what each may do
 //! - [`key`]: API keys, of which only the hashes are kept
+//! - `keys`: the keys of all callers: their ends, and their last use
 //! - `metrics`: the metrics of callers
 //! - [`pattern`]: patterns of addresses
+//! - `share`: a caller's share of the operations in flight
 
 pub mod caller;
 pub mod key;
+mod keys;
 mod metrics;
 pub mod pattern;
+mod share;
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, header::AUTHORIZATION};
 
 use crate::call::{
-    App, Apps, Context, Denial, Peer, Policy, Rate, context::Gate, policy::Audience,
+    App, Apps, Asked, Claim, Context, Denial, Peer, Policy, Slot, context::Gate, policy::Audience,
+    rate::Exceeded,
 };
 pub use caller::{Caller, Callers};
+pub use keys::KeyTimes;
 pub use metrics::CallerMetrics;
 
 /// The scheme of a key in `authorization`, RFC 6750.
@@ -57,7 +69,7 @@ impl Access {
         open_reflection: bool,
         metrics: &CallerMetrics,
     ) -> Self {
-        let callers = Callers::new(callers);
+        let callers = Callers::new(callers, &apps);
         metrics.expect(&callers, &apps);
         Self {
             callers: Arc::new(ArcSwap::from_pointee(callers)),
@@ -75,14 +87,26 @@ impl Access {
 
     /// Replaces the callers, from the next call on.
     pub fn replace(&self, callers: Vec<Caller>) {
-        let callers = Callers::replacing(&self.callers.load(), callers);
+        let callers = Callers::replacing(&self.callers.load(), callers, &self.apps);
         self.metrics.expect(&callers, &self.apps);
         self.callers.store(Arc::new(callers));
     }
 
-    /// Decides on a call by its policy, its metadata, and the peer. `policy` is `None` for
-    /// an RPC that does not exist. `Ok(None)` is a call outside of the contract that may
-    /// be made.
+    /// The times of the callers' keys, for the metrics.
+    #[must_use]
+    pub fn key_times(&self) -> KeyTimes {
+        KeyTimes(Arc::clone(&self.callers))
+    }
+
+    /// Warns in the log of keys that end within a week, or have ended. Never completes.
+    pub async fn warn_of_key_ends(&self) {
+        keys::warn_of_ends(&self.callers).await;
+    }
+
+    /// Decides on a call by its policy, its metadata, and the peer, before its message is
+    /// read: it takes the first unit of the caller's rate, so that nobody has messages read
+    /// for nothing. `policy` is `None` for an RPC that does not exist. `Ok(None)` is a call
+    /// outside of the contract that may be made.
     ///
     /// # Errors
     ///
@@ -103,13 +127,11 @@ impl Access {
         let caller = identify(&callers, headers, peer)?;
         let contract = policy.filter(|policy| policy.audience == Audience::Callers);
         let Some(policy) = contract else {
-            take(caller.rate.as_deref(), "caller")?;
+            take_first(caller)?;
             return Ok(None);
         };
-        let app = self.apps.of(headers);
-        let app = allowed(caller, policy, app)?;
-        take(caller.rate.as_deref(), "caller")?;
-        take(app.rate.as_ref(), "app")?;
+        let app = allowed(caller, policy, self.apps.of(headers))?;
+        take_first(caller)?;
         self.metrics.admitted(&caller.name, &app.name);
         Ok(Some(Admitted {
             caller: Arc::clone(&caller.name),
@@ -124,32 +146,47 @@ impl Access {
 }
 
 impl Gate for Access {
-    fn admit_item(&self, context: &Context) -> Result<(), Denial> {
+    fn admit(&self, context: &Context, asked: &Asked<'_>) -> Result<(), Denial> {
         let callers = self.callers.load();
-        let caller = callers.named(&context.caller).ok_or(Denial::WrongKey)?;
-        let app = allowed(caller, context.policy, Some(&context.app))?;
-        take(caller.rate.as_deref(), "caller")?;
-        take(app.rate.as_ref(), "app")
+        let admit = || {
+            let caller = callers.named(&context.caller).ok_or(Denial::WrongKey)?;
+            allowed(caller, context.policy, Some(&context.app))?;
+            claim(caller, asked.right)?;
+            let rate = caller.rate.as_deref();
+            let taken = rate.map_or(Ok(()), |rate| {
+                if context.policy.is_streaming {
+                    rate.take(asked.units)
+                } else {
+                    rate.take_rest(asked.units)
+                }
+            });
+            taken.map_err(|exceeded| rate_denial(exceeded, "caller", asked.units))
+        };
+        admit().inspect_err(|denial| self.count(denial))
     }
 
-    fn may_send_from(&self, caller: &Arc<str>, address: &str) -> Result<(), Denial> {
+    fn begin(&self, context: &Context, units: NonZeroU32) -> Result<Option<Slot>, Denial> {
         let callers = self.callers.load();
-        let is_allowed = callers
-            .named(caller)
-            .is_some_and(|caller| caller.may_send_from(address));
-        is_allowed.then_some(()).ok_or_else(|| Denial::FromAddress {
-            caller: Arc::clone(caller),
-        })
+        let begin = || {
+            let Context { caller, app, .. } = context;
+            let slot = match callers.share(caller, &app.name) {
+                Some(share) => Some(share.take().ok_or_else(|| Denial::InFlight {
+                    caller: Arc::clone(caller),
+                    limit: share.limit(),
+                })?),
+                None => None,
+            };
+            let taken = app.rate.as_ref().map_or(Ok(()), |rate| rate.take(units));
+            taken.map_err(|exceeded| rate_denial(exceeded, "app", units))?;
+            Ok(slot)
+        };
+        begin().inspect_err(|denial| self.count(denial))
     }
 
-    fn may_grant(&self, caller: &Arc<str>, app_id: Option<&str>) -> Result<(), Denial> {
+    fn may_read_token(&self, context: &Context, app_id: Option<&str>) -> bool {
         let callers = self.callers.load();
-        let is_allowed = callers
-            .named(caller)
-            .is_some_and(|caller| caller.may_grant(app_id));
-        is_allowed.then_some(()).ok_or_else(|| Denial::AppId {
-            caller: Arc::clone(caller),
-        })
+        let caller = callers.named(&context.caller);
+        caller.is_some_and(|caller| caller.may_read_token(app_id))
     }
 }
 
@@ -171,9 +208,36 @@ fn allowed<'a>(
         .ok_or_else(|| Denial::App { caller: name() })
 }
 
-fn take(rate: Option<&Rate>, limit: &'static str) -> Result<(), Denial> {
-    rate.map_or(Ok(()), Rate::take)
-        .map_err(|retry_after| Denial::Rate { limit, retry_after })
+/// Whether a caller has a right that a request asks for.
+fn claim(caller: &Caller, right: Option<Claim<'_>>) -> Result<(), Denial> {
+    let name = || Arc::clone(&caller.name);
+    match right {
+        Some(Claim::Send { from }) if !caller.may_send_from(from) => {
+            Err(Denial::FromAddress { caller: name() })
+        }
+        Some(Claim::Grant { app_id }) if !caller.may_grant(app_id) => {
+            Err(Denial::AppId { caller: name() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes the unit of a caller's rate that every call takes.
+fn take_first(caller: &Caller) -> Result<(), Denial> {
+    let one = NonZeroU32::MIN;
+    let taken = caller.rate.as_ref().map_or(Ok(()), |rate| rate.take(one));
+    taken.map_err(|exceeded| rate_denial(exceeded, "caller", one))
+}
+
+fn rate_denial(exceeded: Exceeded, limit: &'static str, units: NonZeroU32) -> Denial {
+    match exceeded {
+        Exceeded::For(retry_after) => Denial::Rate { limit, retry_after },
+        Exceeded::Forever { burst } => Denial::Burst {
+            limit,
+            units: units.get(),
+            burst,
+        },
+    }
 }
 
 /// The caller. A key goes before a certificate: it is shown for the one call, and its
@@ -187,9 +251,8 @@ fn identify<'a>(
         return Ok(anonymous);
     }
     if headers.contains_key(AUTHORIZATION) {
-        return key_of(headers)
-            .and_then(|key| callers.with_key(key))
-            .ok_or(Denial::WrongKey);
+        let key = key_of(headers).ok_or(Denial::WrongKey)?;
+        return callers.keys().caller(key);
     }
     let names = peer.certificate().ok_or(Denial::NoCredentials)?;
     callers

@@ -17,7 +17,7 @@ pub struct App {
     pub name: Arc<str>,
     /// The client of Mesibo's API, with the app's token.
     pub client: Client,
-    /// How many calls a second the app takes, of all callers together. `None` is no limit.
+    /// How many units a second the app takes, of all callers together. `None` is no limit.
     pub rate: Option<Rate>,
 }
 
@@ -25,6 +25,34 @@ pub struct App {
 pub struct Apps {
     default: Arc<App>,
     by_name: HashMap<Arc<str>, Arc<App>>,
+}
+
+#[cfg(test)]
+impl App {
+    /// An app without a backend.
+    pub(crate) fn idle(name: &str, max_in_flight: usize) -> Self {
+        let second = std::time::Duration::from_secs(1);
+        let config = mesibo::Config {
+            app: name.into(),
+            user_agent: String::new(),
+            url: "http://127.0.0.1:1/".parse().unwrap(),
+            token: "token".into(),
+            proxy: None,
+            ca_certificates: None,
+            connect_timeout: second,
+            idle_timeout: second,
+            connection_lifetime: second,
+            max_reply_bytes: 1,
+            max_in_flight,
+            max_waiting: 1,
+            max_wait: second,
+        };
+        Self {
+            name: name.into(),
+            client: Client::new(config, ()).unwrap(),
+            rate: None,
+        }
+    }
 }
 
 impl Apps {

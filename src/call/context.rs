@@ -1,10 +1,10 @@
 //! One call that was admitted, as the server hands it to its service.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-use super::{App, Denial, Peer, Policy, Record, Stopping};
+use super::{App, Asked, Denial, Peer, Policy, Record, Stopping};
 
 /// One call that was admitted: who calls, for which app, and by when it must be answered.
 /// The server puts it among the extensions of every request of the contract.
@@ -24,6 +24,16 @@ pub struct Context {
     pub peer: Peer,
     /// Who decides on what the call asks for.
     pub gate: Arc<dyn Gate>,
+    /// The caller's place among the operations in flight, from the time that the request
+    /// was found to break no rule. `None` before, and for a caller without a share.
+    pub slot: Option<Slot>,
+}
+
+/// A place in a caller's share of the operations in flight. It is free again when its last
+/// clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    _permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// By when something must be answered.
@@ -41,30 +51,39 @@ pub enum Due {
     },
 }
 
-/// Decides whether what a call asks for is allowed. A stream asks again for each item,
-/// since rights may change while it is open.
+/// Decides on what requests ask for. A stream asks again for each item, since rights may
+/// change while it is open.
 pub trait Gate: Send + Sync {
-    /// Admits an item of a stream, as if it were a call of its own.
+    /// Decides on a request before its rules are checked: whether its caller may make it,
+    /// and then whether the caller's rate admits it. A request of a stream is an item, and
+    /// is decided on like a call of its own; that of any other call has taken the first
+    /// unit of the rate when its call was admitted.
     ///
     /// # Errors
     ///
     /// If it may not be carried out.
-    fn admit_item(&self, context: &Context) -> Result<(), Denial>;
+    fn admit(&self, context: &Context, asked: &Asked<'_>) -> Result<(), Denial>;
 
-    /// Whether a caller may send messages from an address.
+    /// Decides on a request that breaks no rule: whether its caller has a place for it
+    /// among the operations in flight, and then whether the app's rate admits it. `None`
+    /// if the caller needs no place.
     ///
     /// # Errors
     ///
-    /// If it may not.
-    fn may_send_from(&self, caller: &Arc<str>, address: &str) -> Result<(), Denial>;
+    /// If it may not be carried out now.
+    fn begin(&self, context: &Context, units: NonZeroU32) -> Result<Option<Slot>, Denial>;
 
-    /// Whether a caller may make and delete user tokens for an `app_id`, or, with `None`,
-    /// for every `app_id`.
-    ///
-    /// # Errors
-    ///
-    /// If it may not.
-    fn may_grant(&self, caller: &Arc<str>, app_id: Option<&str>) -> Result<(), Denial>;
+    /// Whether the caller may read the access token of a user that is listed with this
+    /// `app_id`.
+    fn may_read_token(&self, context: &Context, app_id: Option<&str>) -> bool;
+}
+
+impl From<OwnedSemaphorePermit> for Slot {
+    fn from(permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            _permit: Arc::new(permit),
+        }
+    }
 }
 
 impl Due {
@@ -108,7 +127,7 @@ impl Context {
     /// # Errors
     ///
     /// If the decision is a denial.
-    pub fn decide(&self, decision: Result<(), Denial>) -> Result<(), Denial> {
+    pub fn decide<T>(&self, decision: Result<T, Denial>) -> Result<T, Denial> {
         decision.inspect_err(|denial| self.record.denied(denial.clone()))
     }
 }

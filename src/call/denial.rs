@@ -9,6 +9,12 @@ pub enum Denial {
     NoCredentials,
     /// The key of the call belongs to no caller.
     WrongKey,
+    /// The key of the call is one of the caller's, but no longer valid. The caller learns
+    /// no more than with [`Self::WrongKey`].
+    ExpiredKey {
+        /// The caller's name.
+        caller: Arc<str>,
+    },
     /// The client certificate belongs to no caller.
     UnknownCertificate,
     /// The caller may not call the RPC.
@@ -38,7 +44,23 @@ pub enum Denial {
     Rate {
         /// Whose rate it is: `caller` or `app`.
         limit: &'static str,
-        /// After which time a call may be tried again.
+        /// After which time the call may be tried again.
         retry_after: Duration,
+    },
+    /// The call takes more of a rate than it ever has at once.
+    Burst {
+        /// Whose rate it is: `caller` or `app`.
+        limit: &'static str,
+        /// How many units the call takes.
+        units: u32,
+        /// How many units the rate has at the most.
+        burst: u32,
+    },
+    /// The caller has as many operations in flight for the app as it may have.
+    InFlight {
+        /// The caller's name.
+        caller: Arc<str>,
+        /// How many it may have.
+        limit: usize,
     },
 }

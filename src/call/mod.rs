@@ -4,13 +4,15 @@
 //! - [`context`]: who calls, for which app, and by when it must be answered
 //! - [`peer`]: the other end of the connection
 //! - [`app`]: the applications of Mesibo
-//! - [`rate`]: calls a second
+//! - [`rate`]: a rate: so much a second
+//! - [`asked`]: what a request asks for
 //! - [`denial`]: why a call may not be made
 //! - [`ending`]: what became of an operation
 //! - [`record`]: what the log and the metrics say at the end of the call
 //! - [`request_id`]: the id of the call
 
 pub mod app;
+pub mod asked;
 pub mod context;
 pub mod denial;
 pub mod ending;
@@ -21,7 +23,8 @@ pub mod record;
 pub mod request_id;
 
 pub use app::{App, Apps};
-pub use context::Context;
+pub use asked::{Asked, Claim};
+pub use context::{Context, Slot};
 pub use denial::Denial;
 pub use ending::{Ending, Outcome};
 pub use peer::{Peer, Stop, Stopping};

@@ -14,6 +14,9 @@ use prost_types::{
 
 use crate::proto;
 
+/// How deep messages within requests are looked into. A message may contain itself.
+const MAX_DEPTH: usize = 4;
+
 /// Stands for every RPC, or for every RPC of a service.
 const ANY: &str = "*";
 
@@ -169,8 +172,7 @@ impl Policy {
             .options
             .as_ref()
             .map(MethodOptions::idempotency_level);
-        let request = message(file, method.input_type());
-        let has = |field| request.is_some_and(|it| it.field.iter().any(|it| it.name() == field));
+        let has = |field| has_field(file, method.input_type(), field, MAX_DEPTH);
         Self {
             name: format!("{service}/{}", method.name()),
             service_length: service.len(),
@@ -189,6 +191,15 @@ impl Policy {
                 .collect(),
         }
     }
+}
+
+/// Whether the message of this type, or a message in it, has a field of this name. A stream
+/// may wrap the request of another RPC.
+fn has_field(file: &FileDescriptorProto, type_name: &str, name: &str, depth: usize) -> bool {
+    let fields = message(file, type_name).map_or(&[][..], |message| &message.field);
+    fields.iter().any(|field| {
+        field.name() == name || depth > 0 && has_field(file, field.type_name(), name, depth - 1)
+    })
 }
 
 /// The message of a file with a fully qualified name, such as `.mesibo.v1.User`.
@@ -256,6 +267,16 @@ mod tests {
         assert!(watch.is_streaming && watch.audience == Audience::Everyone);
         let reflection = policy("grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
         assert!(reflection.is_streaming && reflection.audience == Audience::Tools);
+    }
+
+    #[test]
+    fn a_field_counts_wherever_in_a_request_it_is() {
+        let set = FileDescriptorSet::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
+        let users = |file: &&FileDescriptorProto| file.name().ends_with("user_service.proto");
+        let file = set.file.iter().find(users).unwrap();
+        // A response, for no request wraps a message yet.
+        let has = |depth| has_field(file, ".mesibo.v1.ListUsersResponse", "app_id", depth);
+        assert!(!has(0) && has(1));
     }
 
     #[test]

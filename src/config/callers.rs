@@ -1,13 +1,15 @@
 //! The callers in the settings file, and what they must fit in with.
 
-use std::{collections::HashSet, hash::Hash, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashSet, hash::Hash, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc,
+};
 
 use super::{
     file::{CALLERS, File, Fingerprint},
     mistakes::Mistakes,
     section::Section,
     settings::{self, About},
-    values::callers as values,
+    values::{callers as values, number, switch},
 };
 use crate::access::{Caller, Callers, caller::ANONYMOUS};
 
@@ -97,7 +99,7 @@ impl Surroundings {
         });
         let callers: Vec<_> = callers.collect();
         let keys = callers.iter().flat_map(|caller| &caller.keys);
-        if has_duplicates(keys) {
+        if has_duplicates(keys.map(|key| key.hash)) {
             mistakes.push(CALLERS, "expected every key once");
         }
         let certificates = callers.iter().flat_map(|caller| &caller.certificates);
@@ -115,7 +117,7 @@ impl Surroundings {
         if !section.has("may-call") {
             section.wrong("expected may-call, such as [\"mesibo.v1.MessageService/*\"]");
         }
-        let keys = section.list_of_secrets("keys", values::key_hash);
+        let keys = section.list_of_secrets("keys", values::key);
         let certificates = section.list("certificates", values::certificate_name);
         let may_call = section.list("may-call", values::rpcs);
         let apps = section.list("apps", |app| self.app(app));
@@ -132,6 +134,10 @@ impl Surroundings {
             app_ids: section
                 .list("app-ids", |app_id| Ok(app_id.to_owned()))
                 .map(|app_ids| app_ids.into_iter().collect()),
+            read_tokens: section.find("read-tokens", switch).unwrap_or_default(),
+            max_in_flight: section
+                .find("max-in-flight", number)
+                .and_then(NonZeroUsize::new),
             rate: section.rate().map(Arc::new),
         };
         if name == ANONYMOUS {

@@ -7,12 +7,21 @@ use mesibo::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Upstream, once::Once, split, validation::Rules};
-use crate::proto::{
-    CreateGroupRequest, CreateGroupResponse, DeleteGroupRequest, DeleteGroupResponse,
-    EditGroupMembersRequest, EditGroupMembersResponse, EditGroupRequest, EditGroupResponse,
-    GroupMember, ListGroupMembersRequest, ListGroupMembersResponse, MemberPermissions,
-    edit_group_members_request::Action, group_service_server::GroupService,
+use super::{
+    Upstream,
+    once::Once,
+    split,
+    validation::{MAX_ENTRIES, Rules},
+};
+use crate::{
+    call::Asked,
+    proto::{
+        CreateGroupRequest, CreateGroupResponse, DeleteGroupRequest, DeleteGroupResponse,
+        EditGroupMembersRequest, EditGroupMembersResponse, EditGroupRequest, EditGroupResponse,
+        GroupMember, ListGroupMembersRequest, ListGroupMembersResponse, MemberPermissions,
+        edit_group_members_request::Action, group_service_server::GroupService,
+    },
+    status::Rule,
 };
 
 /// The implementation of `GroupService`.
@@ -39,12 +48,13 @@ impl GroupService for Groups {
         request: Request<CreateGroupRequest>,
     ) -> Result<Response<CreateGroupResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(&call, op::GROUP_ADD);
+        let asked = for_members(&request.members);
+        let mut rules = Rules::new(call, op::GROUP_ADD, &asked)?;
         let expiry_seconds = rules.seconds("expiry", request.expiry);
         let expiryext_seconds = rules.seconds("expiry_extension", request.expiry_extension);
         rules.members(&request.members);
         let request_id = rules.request_id(request.request_id.as_deref());
-        rules.check()?;
+        let call = rules.check()?;
 
         let options = GroupOptions {
             name: request.name.as_deref(),
@@ -66,7 +76,7 @@ impl GroupService for Groups {
         request: Request<EditGroupRequest>,
     ) -> Result<Response<EditGroupResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(&call, op::GROUP_SET);
+        let mut rules = Rules::new(call, op::GROUP_SET, &Asked::PLAIN)?;
         rules.id("gid", request.gid);
         let expiry_seconds = rules.seconds("expiry", request.expiry);
         let expiryext_seconds = rules.seconds("expiry_extension", request.expiry_extension);
@@ -77,7 +87,7 @@ impl GroupService for Groups {
             ("expiry_extension", request.expiry_extension.is_some()),
             ("active", request.active.is_some()),
         ]);
-        rules.check()?;
+        let call = rules.check()?;
 
         let options = GroupOptions {
             name: request.name.as_deref(),
@@ -96,9 +106,9 @@ impl GroupService for Groups {
         request: Request<DeleteGroupRequest>,
     ) -> Result<Response<DeleteGroupResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(&call, op::GROUP_DEL);
+        let mut rules = Rules::new(call, op::GROUP_DEL, &Asked::PLAIN)?;
         rules.id("gid", request.gid);
-        rules.check()?;
+        let call = rules.check()?;
 
         let operation = Operation::group_del(request.gid);
         self.upstream.call(&call, operation).await?;
@@ -112,25 +122,33 @@ impl GroupService for Groups {
         let (call, request) = split(request);
         // A number that the contract does not know is no action either.
         let action = Action::try_from(request.action).unwrap_or(Action::Unspecified);
-        let mut rules = Rules::new(&call, op::GROUP_EDIT_MEMBERS);
+        let asked = for_members(&request.members);
+        let mut rules = Rules::new(call, op::GROUP_EDIT_MEMBERS, &asked)?;
         rules.id("gid", request.gid);
         rules.require(
             !request.members.is_empty(),
+            Rule::Required,
             "members",
             "must have at least one entry",
         );
         rules.members(&request.members);
         rules.require(
             action != Action::Unspecified,
+            if request.action == 0 {
+                Rule::Required
+            } else {
+                Rule::UnknownValue
+            },
             "action",
             "must be ACTION_ADD or ACTION_REMOVE",
         );
         rules.require(
             request.permissions.is_none() || action != Action::Remove,
+            Rule::Conflict,
             "permissions",
             "may be set only with ACTION_ADD",
         );
-        rules.check()?;
+        let call = rules.check()?;
 
         let operation = if action == Action::Remove {
             Operation::group_remove_members(request.gid, &request.members)
@@ -147,10 +165,10 @@ impl GroupService for Groups {
         request: Request<ListGroupMembersRequest>,
     ) -> Result<Response<ListGroupMembersResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(&call, op::GROUP_GET_MEMBERS);
+        let mut rules = Rules::new(call, op::GROUP_GET_MEMBERS, &Asked::PLAIN)?;
         rules.id("gid", request.gid);
         rules.count(request.count);
-        rules.check()?;
+        let call = rules.check()?;
 
         let operation = Operation::group_get_members(request.gid, request.count);
         let reply::Members(members) = self.upstream.call(&call, operation).await?;
@@ -158,6 +176,11 @@ impl GroupService for Groups {
             members: members.into_iter().map(GroupMember::from).collect(),
         }))
     }
+}
+
+/// What a request with these members asks for: one unit of a rate for each.
+fn for_members(members: &[String]) -> Asked<'static> {
+    Asked::PLAIN.for_each_of(members.len().min(MAX_ENTRIES))
 }
 
 impl From<MemberPermissions> for Permissions {

@@ -6,10 +6,19 @@ use mesibo::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Upstream, allowed, once::Once, split, validation::Rules};
-use crate::proto::{
-    SendMessageRequest, SendMessageResponse, message_service_server::MessageService,
-    send_message_request::Recipient,
+use super::{
+    Upstream,
+    once::Once,
+    split,
+    validation::{MAX_ENTRIES, Rules, recipients_of},
+};
+use crate::{
+    call::Asked,
+    proto::{
+        SendMessageRequest, SendMessageResponse, message_service_server::MessageService,
+        send_message_request::Recipient,
+    },
+    status::Rule,
 };
 
 /// The implementation of `MessageService`.
@@ -34,7 +43,12 @@ impl MessageService for Messages {
         request: Request<SendMessageRequest>,
     ) -> Result<Response<SendMessageResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(&call, op::MESSAGE);
+        let receivers = match &request.recipient {
+            Some(Recipient::ToAddress(addresses)) => recipients_of(addresses).min(MAX_ENTRIES),
+            _ => 1,
+        };
+        let asked = Asked::to_send(&request.from_address).for_each_of(receivers);
+        let mut rules = Rules::new(call, op::MESSAGE, &asked)?;
         rules.address("from_address", &request.from_address);
         let recipient = match &request.recipient {
             Some(Recipient::ToAddress(addresses)) => {
@@ -46,7 +60,8 @@ impl MessageService for Messages {
                 operation::Recipient::Group(*gid)
             }
             None => {
-                rules.require(false, "recipient", "must be to_address or gid");
+                let allowed = "must be to_address or gid";
+                rules.require(false, Rule::Required, "recipient", allowed);
                 // Never sent, for the rule is broken.
                 operation::Recipient::To("")
             }
@@ -54,11 +69,7 @@ impl MessageService for Messages {
         let expiry_seconds = rules.seconds("expiry", request.expiry);
         rules.message(&request.message);
         let request_id = rules.request_id(request.request_id.as_deref());
-        rules.check()?;
-        allowed(
-            &call,
-            call.gate.may_send_from(&call.caller, &request.from_address),
-        )?;
+        let call = rules.check()?;
 
         let operation = Operation::message(&Message {
             from: &request.from_address,

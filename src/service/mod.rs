@@ -6,7 +6,7 @@
 //! - `audit`: a line in the log for every call that writes
 //! - [`metrics`]: what the services count
 //! - `once`: answers that are given again for the same `request_id`
-//! - `validation`: the rules that a request must meet
+//! - `validation`: what a request passes before it is carried out
 
 mod audit;
 pub mod group;
@@ -36,7 +36,7 @@ fn split<T>(request: Request<T>) -> (Context, T) {
 }
 
 /// The status of a decision on what a call asks for.
-fn allowed(call: &Context, decision: Result<(), Denial>) -> Result<(), Status> {
+fn allowed<T>(call: &Context, decision: Result<T, Denial>) -> Result<T, Status> {
     call.decide(decision)
         .map_err(|denial| status::denied(&denial).into_status(call.record.id()))
 }

@@ -55,7 +55,10 @@ impl Upstream {
         settle: impl FnOnce(&Result<R, Error>, &Ending) + Send + 'static,
     ) -> Result<R, Error> {
         let audit = Audit::new(call, operation.target());
+        // What runs on beyond its caller keeps its place until the outcome is known.
+        let slot = call.slot.clone();
         let on_outcome = |result: &Result<R, Error>| {
+            drop(slot);
             let ending = ending(result);
             audit.settle(&ending);
             settle(result, &ending);

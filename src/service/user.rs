@@ -9,12 +9,15 @@ use prost_types::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::{Request, Response, Status};
 
-use super::{Upstream, allowed, split, validation::Rules};
-use crate::proto::{
-    CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse,
-    DeleteUserTokenRequest, DeleteUserTokenResponse, EditUserRequest, EditUserResponse,
-    ListUsersRequest, ListUsersResponse, RegenerateUserTokenRequest, RegenerateUserTokenResponse,
-    User, user_service_server::UserService,
+use super::{Upstream, split, validation::Rules};
+use crate::{
+    call::{Asked, Context},
+    proto::{
+        CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse,
+        DeleteUserTokenRequest, DeleteUserTokenResponse, EditUserRequest, EditUserResponse,
+        ListUsersRequest, ListUsersResponse, RegenerateUserTokenRequest,
+        RegenerateUserTokenResponse, User, user_service_server::UserService,
+    },
 };
 
 /// What is sent to delete a user's token.
@@ -51,15 +54,12 @@ impl UserService for Users {
         request: Request<CreateUserRequest>,
     ) -> Result<Response<CreateUserResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(&call, op::USER_ADD);
+        let asked = Asked::to_grant(Some(&request.app_id));
+        let mut rules = Rules::new(call, op::USER_ADD, &asked)?;
         rules.address("address", &request.address);
         rules.app_id("app_id", &request.app_id);
         let expiry_minutes = rules.minutes("token_expiry", request.token_expiry);
-        rules.check()?;
-        allowed(
-            &call,
-            call.gate.may_grant(&call.caller, Some(&request.app_id)),
-        )?;
+        let call = rules.check()?;
 
         let operation = Operation::user_add(&UserAdd {
             addr: &request.address,
@@ -81,13 +81,13 @@ impl UserService for Users {
         request: Request<EditUserRequest>,
     ) -> Result<Response<EditUserResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(&call, op::USER_SET);
+        let mut rules = Rules::new(call, op::USER_SET, &Asked::PLAIN)?;
         rules.id("uid", request.uid);
         rules.at_least_one(&[
             ("flags", request.flags.is_some()),
             ("active", request.active.is_some()),
         ]);
-        rules.check()?;
+        let call = rules.check()?;
 
         let operation = Operation::user_set(request.uid, request.flags, request.active);
         self.upstream.call(&call, operation).await?;
@@ -99,9 +99,9 @@ impl UserService for Users {
         request: Request<DeleteUserRequest>,
     ) -> Result<Response<DeleteUserResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(&call, op::USER_DEL);
+        let mut rules = Rules::new(call, op::USER_DEL, &Asked::PLAIN)?;
         rules.id("uid", request.uid);
-        rules.check()?;
+        let call = rules.check()?;
 
         let operation = Operation::user_del(request.uid);
         self.upstream.call(&call, operation).await?;
@@ -113,30 +113,22 @@ impl UserService for Users {
         request: Request<DeleteUserTokenRequest>,
     ) -> Result<Response<DeleteUserTokenResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(
-            &call,
-            match self.token_deletion {
-                TokenDeletion::UserToken => op::USER_TOKEN,
-                TokenDeletion::UserDel => op::USER_DEL,
-            },
-        );
+        let app_id = request.app_id.as_deref();
+        let (op, asked) = match self.token_deletion {
+            TokenDeletion::UserToken => (op::USER_TOKEN, Asked::to_grant(app_id)),
+            // It takes the tokens of every app along.
+            TokenDeletion::UserDel => (op::USER_DEL, Asked::to_grant(None)),
+        };
+        let mut rules = Rules::new(call, op, &asked)?;
         rules.id("uid", request.uid);
-        if let Some(app_id) = &request.app_id {
+        if let Some(app_id) = app_id {
             rules.app_id("app_id", app_id);
         }
-        rules.check()?;
+        let call = rules.check()?;
 
-        let app_id = request.app_id.as_deref();
         let operation = match self.token_deletion {
-            TokenDeletion::UserToken => {
-                allowed(&call, call.gate.may_grant(&call.caller, app_id))?;
-                Operation::user_token_delete(request.uid, app_id)
-            }
-            TokenDeletion::UserDel => {
-                // It takes the tokens of every app along.
-                allowed(&call, call.gate.may_grant(&call.caller, None))?;
-                Operation::user_del(request.uid)
-            }
+            TokenDeletion::UserToken => Operation::user_token_delete(request.uid, app_id),
+            TokenDeletion::UserDel => Operation::user_del(request.uid),
         };
         self.upstream.call(&call, operation).await?;
         Ok(Response::new(DeleteUserTokenResponse {}))
@@ -147,14 +139,11 @@ impl UserService for Users {
         request: Request<RegenerateUserTokenRequest>,
     ) -> Result<Response<RegenerateUserTokenResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(&call, op::USER_TOKEN);
+        let asked = Asked::to_grant(Some(&request.app_id));
+        let mut rules = Rules::new(call, op::USER_TOKEN, &asked)?;
         rules.id("uid", request.uid);
         rules.app_id("app_id", &request.app_id);
-        rules.check()?;
-        allowed(
-            &call,
-            call.gate.may_grant(&call.caller, Some(&request.app_id)),
-        )?;
+        let call = rules.check()?;
 
         let operation = Operation::user_token(request.uid, &request.app_id);
         let user = self.upstream.call(&call, operation).await?;
@@ -169,39 +158,40 @@ impl UserService for Users {
         request: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(&call, op::USERS_GET);
+        let mut rules = Rules::new(call, op::USERS_GET, &Asked::PLAIN)?;
         if let Some(pattern) = &request.address_pattern {
             rules.address("address_pattern", pattern);
         }
         rules.count(request.count);
-        rules.check()?;
+        let call = rules.check()?;
 
         let operation = Operation::users_get(request.address_pattern.as_deref(), request.count);
         let reply::Users(users) = self.upstream.call(&call, operation).await?;
         Ok(Response::new(ListUsersResponse {
-            users: users.into_iter().map(User::from).collect(),
+            users: users.into_iter().map(|user| listed(&call, user)).collect(),
         }))
     }
 }
 
-impl From<reply::User> for User {
-    fn from(user: reply::User) -> Self {
-        Self {
-            uid: user.uid,
-            address: user.address,
-            active: user.active,
-            flags: user.flag,
-            online: user.online,
-            last_online: user.last_online.map(Timestamp::from),
-            pinned: user.pinned,
-            app_id: user.appid,
-            access_token: user.token.as_ref().map(expose),
-            ip_address: user.ipaddr,
-        }
+/// A user as its row has it, with its token if the caller may read it.
+fn listed(call: &Context, user: reply::User) -> User {
+    let may_read_token = call.gate.may_read_token(call, user.appid.as_deref());
+    let token = user.token.as_ref().filter(|_| may_read_token);
+    User {
+        uid: user.uid,
+        address: user.address,
+        active: user.active,
+        flags: user.flag,
+        online: user.online,
+        last_online: user.last_online.map(Timestamp::from),
+        pinned: user.pinned,
+        access_token: token.map(expose),
+        app_id: user.appid,
+        ip_address: user.ipaddr,
     }
 }
 
-/// A user's token goes to the caller who asked for it.
+/// A user's token goes to a caller who may have it.
 fn expose(token: &SecretString) -> String {
     token.expose_secret().to_owned()
 }

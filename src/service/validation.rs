@@ -1,17 +1,24 @@
-//! The rules that a request must meet before anything is sent. All of them are
-//! checked, so that a caller learns of every mistake at once.
+//! What a request passes before it is carried out: whether its caller may make it, and how
+//! often, then the rules of the contract, and then the limits that carrying it out counts
+//! against. All rules are checked, so that a caller learns of every mistake at once.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, num::NonZeroU32};
 
 use prost_types::Duration;
 use tonic::Status;
-use tonic_types::FieldViolation;
 use uuid::{Uuid, fmt::Hyphenated};
 
-use crate::{call::Context, status};
+use super::allowed;
+use crate::{
+    call::{Asked, Context},
+    status::{self, Rule, Violations},
+};
 
 /// Longest address, application id and address pattern, in bytes.
 const MAX_ADDRESS_BYTES: usize = 1_024;
+
+/// Longest list of members or receivers, in entries.
+pub(super) const MAX_ENTRIES: usize = 1_000;
 
 /// Longest message, in bytes.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
@@ -22,98 +29,118 @@ const MAX_COUNT: u32 = 20;
 /// Longest `google.protobuf.Duration`, about 10,000 years.
 const MAX_SECONDS: u64 = 315_576_000_000;
 
-/// The rules that a request was found to break.
-pub(super) struct Rules<'a> {
-    call: &'a Context,
+/// The rules of a request that its caller may make, and those that it was found to break.
+pub(super) struct Rules {
+    call: Context,
     op: &'static str,
-    violations: Vec<FieldViolation>,
+    units: NonZeroU32,
+    violations: Violations,
 }
 
-impl<'a> Rules<'a> {
-    /// Begins to check the request of a call, which becomes the operation `op`.
-    pub(super) fn new(call: &'a Context, op: &'static str) -> Self {
-        Self {
+/// A rule that a text breaks, and what is allowed.
+type Problem = (Rule, &'static str);
+
+impl Rules {
+    /// Begins to check the request of a call, which becomes the operation `op`. The status
+    /// is a denial if the caller may not make it, or not so often.
+    pub(super) fn new(call: Context, op: &'static str, asked: &Asked<'_>) -> Result<Self, Status> {
+        allowed(&call, call.gate.admit(&call, asked))?;
+        Ok(Self {
             call,
             op,
-            violations: Vec::new(),
-        }
+            units: asked.units,
+            violations: Violations::default(),
+        })
     }
 
-    /// The status `INVALID_ARGUMENT` if any rule is broken.
-    pub(super) fn check(self) -> Result<(), Status> {
-        if self.violations.is_empty() {
-            Ok(())
-        } else {
+    /// The call to carry out, which counts against the limits of its caller and its app
+    /// from now on. The status is `INVALID_ARGUMENT` if any rule is broken, and a denial if
+    /// there is no room.
+    pub(super) fn check(self) -> Result<Context, Status> {
+        let mut call = self.call;
+        if !self.violations.is_empty() {
             let draft = status::invalid_request(self.op, self.violations);
-            Err(draft.into_status(self.call.record.id()))
+            return Err(draft.into_status(call.record.id()));
         }
+        call.slot = allowed(&call, call.gate.begin(&call, self.units))?;
+        Ok(call)
     }
 
     /// An id is not 0.
     pub(super) fn id(&mut self, field: &str, id: u64) {
-        self.require(id != 0, field, "must not be 0");
+        self.require(id != 0, Rule::Zero, field, "must not be 0");
     }
 
     /// A count of rows is one that Mesibo gives.
     pub(super) fn count(&mut self, count: Option<u32>) {
-        self.require(
-            count.is_none_or(|count| (1..=MAX_COUNT).contains(&count)),
-            "count",
-            format!("must be from 1 to {MAX_COUNT}"),
-        );
+        if !count.is_none_or(|count| (1..=MAX_COUNT).contains(&count)) {
+            self.violations.add(Rule::OutOfRange, || {
+                ("count".into(), format!("must be from 1 to {MAX_COUNT}"))
+            });
+        }
     }
 
     /// An application id is a text that Mesibo can take.
     pub(super) fn app_id(&mut self, field: &str, app_id: &str) {
-        if let Some(problem) = problem_of_text(app_id) {
-            self.add(field, problem);
+        if let Some((rule, allowed)) = problem_of_text(app_id) {
+            self.require(false, rule, field, allowed);
         }
     }
 
     /// An address is a text that stays one address in a comma-separated list.
     pub(super) fn address(&mut self, field: &str, address: &str) {
-        if let Some(problem) = problem_of_address(address) {
-            self.add(field, problem);
+        if let Some((rule, allowed)) = problem_of_address(address) {
+            self.require(false, rule, field, allowed);
         }
     }
 
     /// Members are addresses, each named once.
     pub(super) fn members(&mut self, members: &[String]) {
+        self.at_most(members.len(), "members");
         let mut seen = HashMap::new();
-        for (index, member) in members.iter().enumerate() {
-            self.address(&format!("members[{index}]"), member);
+        for (index, member) in members.iter().take(MAX_ENTRIES).enumerate() {
+            let field = || format!("members[{index}]");
+            if let Some((rule, allowed)) = problem_of_address(member) {
+                self.violations.add(rule, || (field(), allowed.into()));
+            }
             if let Some(first) = seen.insert(member, index) {
-                self.add(
-                    &format!("members[{index}]"),
-                    format!("must not repeat members[{first}]"),
-                );
+                self.violations.add(Rule::Duplicate, || {
+                    (field(), format!("must not repeat members[{first}]"))
+                });
             }
         }
     }
 
     /// Receivers are addresses, separated by commas, each named once.
     pub(super) fn recipients(&mut self, field: &str, addresses: &str) {
+        self.at_most(recipients_of(addresses), field);
         let mut seen = HashMap::new();
-        for (number, address) in (1..).zip(addresses.split(',')) {
-            if let Some(problem) = problem_of_address(address) {
-                self.add(field, format!("address {number} {problem}"));
+        for (number, address) in (1..).zip(addresses.split(',').take(MAX_ENTRIES)) {
+            if let Some((rule, allowed)) = problem_of_address(address) {
+                self.violations.add(rule, || {
+                    (field.into(), format!("address {number} {allowed}"))
+                });
             }
             if let Some(first) = seen.insert(address, number) {
-                self.add(
-                    field,
-                    format!("address {number} must not repeat address {first}"),
-                );
+                self.violations.add(Rule::Duplicate, || {
+                    let allowed = format!("address {number} must not repeat address {first}");
+                    (field.into(), allowed)
+                });
             }
         }
     }
 
     /// A message has a text that Mesibo can take.
     pub(super) fn message(&mut self, message: &str) {
-        self.require(
-            (1..=MAX_MESSAGE_BYTES).contains(&message.len()),
-            "message",
-            format!("must have from 1 to {MAX_MESSAGE_BYTES} bytes"),
-        );
+        let rule = match message.len() {
+            0 => Rule::Required,
+            1..=MAX_MESSAGE_BYTES => return,
+            _ => Rule::TooLong,
+        };
+        self.violations.add(rule, || {
+            let allowed = format!("must have from 1 to {MAX_MESSAGE_BYTES} bytes");
+            ("message".into(), allowed)
+        });
     }
 
     /// A request id is a UUID, in its usual form.
@@ -124,6 +151,7 @@ impl<'a> Rules<'a> {
             .filter(|uuid| id.len() == Hyphenated::LENGTH && !uuid.is_nil());
         self.require(
             uuid.is_some(),
+            Rule::NotUuid,
             "request_id",
             "must be a UUID, such as 6f1ed002-ab5b-4a1f-a1e6-3c1f4b2d8c0e, and not all zeros",
         );
@@ -146,16 +174,27 @@ impl<'a> Rules<'a> {
             return;
         }
         let names: Vec<_> = fields.iter().map(|&(name, _)| name).collect();
-        let names = names.join(", ");
-        for (field, _) in fields {
-            self.add(field, format!("at least one must be set of {names}"));
-        }
+        let allowed = format!("at least one must be set of {}", names.join(", "));
+        self.violations
+            .add_of_fields(Rule::AtLeastOne, &names, &allowed);
     }
 
     /// Any other rule, with what is allowed.
-    pub(super) fn require(&mut self, holds: bool, field: &str, allowed: impl Into<String>) {
+    pub(super) fn require(&mut self, holds: bool, rule: Rule, field: &str, allowed: &str) {
         if !holds {
-            self.add(field, allowed);
+            self.violations.add(rule, || (field.into(), allowed.into()));
+        }
+    }
+
+    /// A list has no more entries than may be. What is above is not looked at.
+    fn at_most(&mut self, entries: usize, field: &str) {
+        if entries > MAX_ENTRIES {
+            self.violations.add(Rule::TooMany, || {
+                (
+                    field.into(),
+                    format!("must have at most {MAX_ENTRIES} entries"),
+                )
+            });
         }
     }
 
@@ -170,40 +209,45 @@ impl<'a> Rules<'a> {
     ) -> Option<u64> {
         let duration = duration?;
         let seconds = u64::try_from(duration.seconds).unwrap_or(0);
-        let whole = duration.nanos == 0
-            && (1..=MAX_SECONDS).contains(&seconds)
-            && seconds.is_multiple_of(unit);
-        self.require(
-            whole,
-            field,
-            format!("must be positive and whole {units}, at most {MAX_SECONDS} s"),
-        );
-        whole.then_some(seconds / unit)
-    }
-
-    fn add(&mut self, field: &str, allowed: impl Into<String>) {
-        self.violations.push(FieldViolation::new(field, allowed));
+        let rule = if !(1..=MAX_SECONDS).contains(&seconds) || duration.nanos < 0 {
+            Rule::OutOfRange
+        } else if duration.nanos != 0 || !seconds.is_multiple_of(unit) {
+            Rule::NotWhole
+        } else {
+            return Some(seconds / unit);
+        };
+        self.violations.add(rule, || {
+            let allowed = format!("must be positive and whole {units}, at most {MAX_SECONDS} s");
+            (field.into(), allowed)
+        });
+        None
     }
 }
 
-fn problem_of_text(text: &str) -> Option<String> {
+/// How many addresses a comma-separated list has. One above the limit stands for any number
+/// above it: the rest is not looked at.
+pub(super) fn recipients_of(addresses: &str) -> usize {
+    addresses.split(',').take(MAX_ENTRIES + 1).count()
+}
+
+fn problem_of_text(text: &str) -> Option<Problem> {
+    const { assert!(MAX_ADDRESS_BYTES == 1_024, "the text below says so") };
     if text.is_empty() {
-        Some("must not be empty".into())
+        Some((Rule::Required, "must not be empty"))
     } else if text.len() > MAX_ADDRESS_BYTES {
-        Some(format!("must have at most {MAX_ADDRESS_BYTES} bytes"))
+        Some((Rule::TooLong, "must have at most 1024 bytes"))
     } else if text.chars().any(char::is_control) {
-        Some("must not have control characters".into())
+        Some((Rule::ControlCharacter, "must not have control characters"))
     } else if text.trim() != text {
-        Some("must not begin or end with white space".into())
+        Some((Rule::WhiteSpace, "must not begin or end with white space"))
     } else {
         None
     }
 }
 
-fn problem_of_address(address: &str) -> Option<String> {
+fn problem_of_address(address: &str) -> Option<Problem> {
     problem_of_text(address).or_else(|| {
-        address
-            .contains(',')
-            .then(|| "must not have a comma, which separates addresses".into())
+        let allowed = "must not have a comma, which separates addresses";
+        address.contains(',').then_some((Rule::Comma, allowed))
     })
 }

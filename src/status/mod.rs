@@ -13,9 +13,11 @@ mod error_codes;
 mod library;
 mod reason;
 mod upstream;
+mod violations;
+
+use std::time::Duration;
 
 use tonic::Code;
-use tonic_types::FieldViolation;
 
 use crate::call::Denial;
 pub use draft::Draft;
@@ -23,6 +25,7 @@ pub use error_codes::ErrorCodes;
 pub use library::{complete, unknown_method};
 pub use reason::Reason;
 pub use upstream::from_error;
+pub use violations::{Rule, Violations};
 
 /// `ErrorInfo.domain` of what the facade itself refused or could not do.
 pub const DOMAIN: &str = "mesibo-grpc";
@@ -30,55 +33,32 @@ pub const DOMAIN: &str = "mesibo-grpc";
 /// `ErrorInfo.domain` of what Mesibo refused.
 pub const MESIBO_DOMAIN: &str = "mesibo.com";
 
-/// Longest list of violations in a status, in bytes. Headers are small: 8 KiB with most
-/// clients, base64 and all the rest included.
-const MAX_VIOLATION_BYTES: usize = 4_000;
+/// When a call beyond its caller's share may come back: by then some of those in flight
+/// have ended, for few take longer.
+const IN_FLIGHT_RETRY: Duration = Duration::from_secs(1);
 
 /// What a caller learns of a panic. The log has the rest, by the panic hook.
 const DEFECT: &str = "the facade has a defect; its log has more";
 
-/// The status of a request that breaks rules of the contract. Violations that do not fit
-/// into the headers of a response are counted instead.
+/// The status of a request that breaks rules of the contract.
 #[must_use]
-pub fn invalid_request(op: &str, mut violations: Vec<FieldViolation>) -> Draft {
-    let total = violations.len();
-    let mut bytes = 0;
-    let fitting = violations
-        .iter()
-        .take_while(|violation| {
-            bytes += violation.field.len() + violation.description.len();
-            bytes <= MAX_VIOLATION_BYTES
-        })
-        .count();
-    violations.truncate(fitting);
-
-    let rest = match total.saturating_sub(1) {
-        0 => String::new(),
-        rest => format!(" (and {rest} more, listed in BadRequest)"),
-    };
-    let text = violations.first().map_or_else(String::new, |first| {
-        format!("{}: {}{rest}", first.field, first.description)
-    });
-    if fitting < total {
-        let rest = format!("and {} more violations", total - fitting);
-        violations.push(FieldViolation::new("", rest));
-    }
+pub fn invalid_request(op: &str, violations: Violations) -> Draft {
+    let text = violations.text();
     Draft::new(Code::InvalidArgument, Reason::InvalidRequest, text)
         .with("op", op)
-        .violations(violations)
+        .violations(violations.into_listed())
 }
 
 /// The status of a request whose `request_id` was used for another one before.
 #[must_use]
 pub fn request_id_reused(op: &str) -> Draft {
     let allowed = "must be new, or repeat the request that it was first used for";
-    Draft::new(
-        Code::InvalidArgument,
-        Reason::RequestIdReused,
-        format!("request_id: {allowed}"),
-    )
-    .with("op", op)
-    .violations(vec![FieldViolation::new("request_id", allowed)])
+    let mut violations = Violations::default();
+    violations.add_of_fields(Rule::Reused, &["request_id"], allowed);
+    let text = violations.text();
+    Draft::new(Code::InvalidArgument, Reason::RequestIdReused, text)
+        .with("op", op)
+        .violations(violations.into_listed())
 }
 
 /// The status of a call that is not allowed.
@@ -95,7 +75,7 @@ pub fn denied(denial: &Denial) -> Draft {
             "the call does not say who calls; send the metadata authorization: Bearer KEY, \
              with a key that the facade's operator gives",
         ),
-        Denial::WrongKey => unauthenticated(
+        Denial::WrongKey | Denial::ExpiredKey { .. } => unauthenticated(
             "authorization must be Bearer and one valid key, which the facade's operator gives",
         ),
         Denial::UnknownCertificate => unauthenticated(
@@ -120,6 +100,31 @@ pub fn denied(denial: &Denial) -> Draft {
         )
         .with("limit", *limit)
         .retry_after(Some(*retry_after)),
+        Denial::Burst {
+            limit,
+            units,
+            burst,
+        } => Draft::new(
+            Code::ResourceExhausted,
+            reason,
+            format!(
+                "a call with {units} receivers or members counts {units} times, and the rate of \
+                 this {limit} admits at most {burst} at once; nothing was sent, so make several \
+                 calls of it"
+            ),
+        )
+        .with("limit", *limit)
+        .with("burst", burst.to_string()),
+        Denial::InFlight { caller, limit } => Draft::new(
+            Code::ResourceExhausted,
+            reason,
+            format!(
+                "the caller {caller} has {limit} operations in flight for this app, as many as \
+                 it may; nothing was sent, so try it again"
+            ),
+        )
+        .with("limit", "caller")
+        .retry_after(Some(IN_FLIGHT_RETRY)),
     }
 }
 
@@ -144,30 +149,4 @@ pub fn panicked() -> Draft {
 #[must_use]
 pub fn refuse(code: Code, reason: Reason, text: impl Into<String>) -> Draft {
     Draft::new(code, reason, text)
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderMap;
-    use tonic_types::StatusExt as _;
-
-    use super::*;
-    use crate::call::RequestId;
-
-    #[test]
-    fn violations_that_do_not_fit_into_headers_are_counted() {
-        let violation = || FieldViolation::new("members[7]", "x".repeat(90));
-        let draft = invalid_request("groupadd", (0..10_000).map(|_| violation()).collect());
-        let status = draft.into_status(&RequestId::of(&HeaderMap::new()));
-        let details = status.get_error_details();
-        let violations = details.bad_request().unwrap().field_violations.clone();
-        assert_eq!(violations.len(), 41);
-        assert_eq!(violations[40].description, "and 9960 more violations");
-        assert!(status.details().len() < 5_500);
-    }
-
-    #[test]
-    fn a_request_without_violations_has_no_text() {
-        assert_eq!(invalid_request("groupadd", Vec::new()).text(), "");
-    }
 }

@@ -21,7 +21,7 @@ pub enum Reason {
     MessageTooLarge,
     /// The call shows neither a key nor a client certificate.
     NoCredentials,
-    /// The call shows a key that is none.
+    /// The call shows a key that is none, or no longer valid.
     InvalidKey,
     /// The client certificate is not one of a caller.
     UnknownCertificate,
@@ -35,8 +35,11 @@ pub enum Reason {
     /// The caller may not make or delete user tokens for this `app_id`, or for all of
     /// them; metadata `caller`.
     AppIdNotAllowed,
-    /// There are too many calls; metadata `limit`: of the `caller` or for the `app`.
+    /// There are too many calls; metadata `limit`: of the `caller` or for the `app`. A call
+    /// that counts more than the rate ever has has metadata `burst` and no `RetryInfo`.
     RateLimited,
+    /// The caller has its share of operations in flight; metadata `limit`: `caller`.
+    TooManyInFlight,
     /// Time ran out.
     DeadlineExceeded,
     /// No connection to Mesibo could be made; nothing was sent.
@@ -70,6 +73,7 @@ impl Reason {
         Self::SenderNotAllowed,
         Self::AppIdNotAllowed,
         Self::RateLimited,
+        Self::TooManyInFlight,
     ];
 
     /// The reason of a call that may not be made.
@@ -77,13 +81,14 @@ impl Reason {
     pub fn of(denial: &Denial) -> Self {
         match denial {
             Denial::NoCredentials => Self::NoCredentials,
-            Denial::WrongKey => Self::InvalidKey,
+            Denial::WrongKey | Denial::ExpiredKey { .. } => Self::InvalidKey,
             Denial::UnknownCertificate => Self::UnknownCertificate,
             Denial::Rpc { .. } => Self::RpcNotAllowed,
             Denial::App { .. } => Self::AppNotAllowed,
             Denial::FromAddress { .. } => Self::SenderNotAllowed,
             Denial::AppId { .. } => Self::AppIdNotAllowed,
-            Denial::Rate { .. } => Self::RateLimited,
+            Denial::Rate { .. } | Denial::Burst { .. } => Self::RateLimited,
+            Denial::InFlight { .. } => Self::TooManyInFlight,
         }
     }
 
@@ -106,6 +111,7 @@ impl Reason {
             Self::SenderNotAllowed => "SENDER_NOT_ALLOWED",
             Self::AppIdNotAllowed => "APP_ID_NOT_ALLOWED",
             Self::RateLimited => "RATE_LIMITED",
+            Self::TooManyInFlight => "TOO_MANY_IN_FLIGHT",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::UpstreamUnreachable => "UPSTREAM_UNREACHABLE",
             Self::UpstreamDown => "UPSTREAM_DOWN",

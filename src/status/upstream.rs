@@ -1,6 +1,6 @@
 //! The statuses of calls to Mesibo that failed.
 
-use mesibo::{Error, Failure, Idempotency};
+use mesibo::{Error, Failure, Idempotency, operation::op};
 use tonic::Code;
 
 use super::{Draft, ErrorCodes, MESIBO_DOMAIN, Reason};
@@ -108,6 +108,9 @@ fn refusal(op: &str, reason: &str, code: Code) -> String {
         Code::Unimplemented => "check the facade's upstream URL and Mesibo's version",
         Code::PermissionDenied => "check the application and its users in Mesibo's console",
         Code::AlreadyExists => "use what exists, or another name",
+        Code::NotFound if op == op::MESSAGE && reason == "NOUSER" => {
+            "it does not know the sender or a receiver, and does not say which"
+        }
         Code::NotFound => "check ids and addresses",
         Code::InvalidArgument => "check the values of the request",
         Code::ResourceExhausted => "wait, or raise the application's limits at Mesibo",

@@ -310,3 +310,18 @@ async fn a_deadline_leaves_the_outcome_of_writes_unknown() {
         unsure([Code::DeadlineExceeded; 3], "DEADLINE_EXCEEDED", &[])
     );
 }
+
+#[tokio::test]
+async fn a_message_to_or_from_nobody_says_that_it_may_be_either_side() {
+    let backend = Backend::always(Answer::ok(r#"{"result": false, "error": "NOUSER"}"#));
+    let facade = Facade::new(&backend.url());
+    let status = status_of("message", &facade).await;
+    assert_eq!(
+        status.message(),
+        "Mesibo refused message with NOUSER; it does not know the sender or a receiver, and \
+         does not say which"
+    );
+    let status = status_of("userset", &facade).await;
+    let text = "Mesibo refused userset with NOUSER; check ids and addresses";
+    assert_eq!(status.message(), text);
+}

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub)]
 
 mod access;
+mod attacks;
 mod audit;
 mod deadlines;
 mod deploy;

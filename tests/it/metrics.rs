@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::uri::PathAndQuery;
-use mesibo_grpc::proto::{
-    DeleteUserRequest, ListUsersRequest, SendMessageRequest,
-    message_service_client::MessageServiceClient, send_message_request::Recipient,
-    user_service_client::UserServiceClient,
+use mesibo_grpc::{
+    access::key::KeyHash,
+    proto::{
+        DeleteUserRequest, ListUsersRequest, SendMessageRequest,
+        message_service_client::MessageServiceClient, send_message_request::Recipient,
+        user_service_client::UserServiceClient,
+    },
 };
 use tokio::task::JoinSet;
 use tonic::{Code, Request, client::Grpc};
@@ -18,6 +21,7 @@ use crate::support::{
     facade::soon,
     get,
     http2::{CANCEL, END_HEADERS, Frame, Peer},
+    settings_file,
 };
 
 /// The values of all series, by their names with their labels.
@@ -267,7 +271,15 @@ async fn an_open_breaker_and_a_repeat_are_counted() {
 #[tokio::test]
 async fn the_document_names_every_metric_and_no_other() {
     let backend = Backend::always(Answer::ok(EVERYTHING));
-    let server = serve(&backend);
+    // Metrics of keys are there if there is a key.
+    let settings = settings_file(&format!(
+        "[callers.orders]\nkeys = [{{ hash = \"{}\", not-after = \"2099-12-31T00:00:00Z\" }}]\n\
+         may-call = [\"*\"]\n",
+        KeyHash::of(b"s3ntinel")
+    ));
+    let config = settings.path().to_str().unwrap();
+    let args = ["--metrics-listen", "127.0.0.1:0", "--config", config];
+    let server = Process::serve(&backend.url(), &args);
     let text = get(server.logged_address("metrics="), "/metrics").await;
     let mut exported = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {

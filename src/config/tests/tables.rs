@@ -1,5 +1,10 @@
 //! The tables of apps and callers.
 
+use std::{
+    num::NonZeroUsize,
+    time::{Duration, UNIX_EPOCH},
+};
+
 use super::*;
 use crate::access::key::KeyHash;
 
@@ -77,6 +82,25 @@ fn callers_may_do_what_their_tables_say() {
 }
 
 #[test]
+fn a_key_may_have_an_end_and_a_caller_a_share() {
+    let content = "[callers.orders]\nkeys = [\"one\", { hash = \"two\", not-after = \
+                   \"2027-12-31T00:00:00Z\" }, { hash = \"three\", not-after = \
+                   2027-12-31T00:00:00Z }, { hash = \"four\" }]\nmay-call = [\"*\"]\n\
+                   read-tokens = true\nmax-in-flight = 7\n";
+    let keys = ["one", "two", "three", "four"];
+    let content = keys.iter().fold(content.to_owned(), |content, key| {
+        content.replace(&format!("\"{key}\""), &format!("\"{}\"", hash(key)))
+    });
+    let config = read_file(&content, &[("app-token", "t0k")]).unwrap();
+    let orders = &config.callers[0];
+    let end = UNIX_EPOCH + Duration::from_hours(508_392);
+    let ends: Vec<_> = orders.keys.iter().map(|key| key.not_after).collect();
+    assert_eq!(ends, [None, Some(end), Some(end), None]);
+    assert!(orders.read_tokens);
+    assert_eq!(orders.max_in_flight, NonZeroUsize::new(7));
+}
+
+#[test]
 fn each_mistake_in_a_table_is_told_with_its_line_and_without_secrets() {
     let rule = "expected 1 to 63 of the characters a to z, 0 to 9, -, _ and .";
     for (content, expected) in [
@@ -91,14 +115,43 @@ fn each_mistake_in_a_table_is_told_with_its_line_and_without_secrets() {
         (
             "[callers.orders]\nKEYS\nmay-call = [\"*\"]\nmaycall = 1\nx = 1",
             "callers.orders.maycall: no such key; expected one of keys, certificates, may-call, \
-             apps, from-addresses, app-ids, burst, rate; did you mean may-call? (FILE:4)\n\
+             apps, from-addresses, app-ids, read-tokens, max-in-flight, burst, rate; did you mean may-call? \
+             (FILE:4)\n\
              callers.orders.x: no such key; expected one of keys, certificates, may-call, apps, \
-             from-addresses, app-ids, burst, rate (FILE:5)",
+             from-addresses, app-ids, read-tokens, max-in-flight, burst, rate (FILE:5)",
         ),
         (
             "[callers.orders]\nkeys = [\n\"HASH\",\n\"mgk_s3cret\"]\nmay-call = [\"*\"]",
             "callers.orders.keys: expected the hash of a key, sha256: and 64 hexadecimal \
              digits, as mesibo-grpc key NAME makes it (FILE:4)",
+        ),
+        (
+            "[callers.orders]\nkeys = [{ hash = \"HASH\", s3cret = 1 }]\nmay-call = [\"*\"]",
+            "callers.orders.keys: expected the hash of a key, or a table such as { hash = \
+             \"sha256:...\", not-after = \"2030-12-31T00:00:00Z\" } (FILE:2)",
+        ),
+        (
+            "[callers.orders]\nkeys = [{ not-after = 2027-12-31T00:00:00Z }]\nmay-call = [\"*\"]",
+            "callers.orders.keys: expected the hash of a key, or a table such as { hash = \
+             \"sha256:...\", not-after = \"2030-12-31T00:00:00Z\" } (FILE:2)",
+        ),
+        (
+            "[callers.orders]\nkeys = [{ hash = \"HASH\", not-after = \"s3cret\" }]\n\
+             may-call = [\"*\"]",
+            "callers.orders.keys: expected not-after as a time in UTC, as RFC 3339 has it, \
+             such as 2030-12-31T00:00:00Z (FILE:2)",
+        ),
+        (
+            "[callers.orders]\nkeys = [\"HASH\", { hash = \"HASH\" }]\nmay-call = [\"*\"]",
+            "callers: expected every key once",
+        ),
+        (
+            "[callers.orders]\nKEYS\nmay-call = [\"*\"]\nmax-in-flight = 0",
+            "callers.orders.max-in-flight: expected a number from 1 to 1000000 (FILE:4: \"0\")",
+        ),
+        (
+            "[callers.orders]\nKEYS\nmay-call = [\"*\"]\nread-tokens = 1",
+            "callers.orders.read-tokens: expected true or false (FILE:4: \"1\")",
         ),
         (
             "[callers.orders]\nkeys = \"HASH\"\nmay-call = [\"*\"]",

@@ -1,9 +1,12 @@
 //! Parsers of names, rights and rates, as the tables of apps and callers have them.
 
-use std::{collections::HashSet, num::NonZeroU32, ops::RangeInclusive};
+use std::{collections::HashSet, num::NonZeroU32, ops::RangeInclusive, time::SystemTime};
 
 use crate::{
-    access::{key::KeyHash, pattern::Pattern},
+    access::{
+        key::{Key, KeyHash},
+        pattern::Pattern,
+    },
     call::Policy,
 };
 
@@ -12,6 +15,10 @@ const MAX_NAME_LENGTH: usize = 63;
 
 /// The calls a second that a rate may allow.
 const RATES: RangeInclusive<f64> = 0.001..=1e6;
+
+/// The form of a key that has more than a hash.
+const A_KEY: &str = "expected the hash of a key, or a table such as { hash = \"sha256:...\", \
+                     not-after = \"2030-12-31T00:00:00Z\" }";
 
 /// The name of an app or a caller.
 pub(in crate::config) fn name(text: &str) -> Result<String, String> {
@@ -36,8 +43,33 @@ pub(in crate::config) fn rpcs(text: &str) -> Result<HashSet<&'static str>, Strin
     Ok(rpcs)
 }
 
+/// A key: its hash, or a table of its hash and its end.
+pub(in crate::config) fn key(text: &str) -> Result<Key, String> {
+    if !text.contains('=') {
+        return key_hash(text).map(Key::from);
+    }
+    let (mut hash, mut not_after) = (None, None);
+    for entry in text.split(',') {
+        match entry.split_once('=') {
+            Some(("hash", text)) => hash = Some(key_hash(text)?),
+            Some(("not-after", text)) => not_after = Some(utc(text)?),
+            _ => return Err(A_KEY.into()),
+        }
+    }
+    let hash = hash.ok_or(A_KEY)?;
+    Ok(Key { hash, not_after })
+}
+
+/// A time in UTC, as RFC 3339 has it.
+fn utc(text: &str) -> Result<SystemTime, String> {
+    humantime::parse_rfc3339(text).map_err(|_| {
+        "expected not-after as a time in UTC, as RFC 3339 has it, such as 2030-12-31T00:00:00Z"
+            .into()
+    })
+}
+
 /// The hash of a key.
-pub(in crate::config) fn key_hash(text: &str) -> Result<KeyHash, String> {
+fn key_hash(text: &str) -> Result<KeyHash, String> {
     KeyHash::parse(text).ok_or_else(|| {
         "expected the hash of a key, sha256: and 64 hexadecimal digits, as mesibo-grpc key \
          NAME makes it"

@@ -153,6 +153,7 @@ impl Stack {
                     record: record.clone(),
                     peer: peer.clone(),
                     gate: Arc::clone(&guard.gate),
+                    slot: None,
                 };
                 request.extensions_mut().insert(context);
             }

@@ -23,16 +23,16 @@ const SHOP_TOKEN: &str = "s3ntinel-shop";
 const SUPPORT_TOKEN: &str = "s3ntinel-support";
 
 /// The keys of the callers.
-const ADMIN: &str = "mgk_s3ntinel_admin";
+pub const ADMIN: &str = "mgk_s3ntinel_admin";
 const ORDERS: &str = "mgk_s3ntinel_orders";
 const ORDERS_NEXT: &str = "mgk_s3ntinel_orders_next";
 const READER: &str = "mgk_s3ntinel_reader";
 
 /// Two apps, shop and support, of which shop is the default, and three callers.
-struct Fixture {
-    shop: Backend,
-    support: Backend,
-    facade: Facade,
+pub struct Fixture {
+    pub shop: Backend,
+    pub support: Backend,
+    pub facade: Facade,
     _directory: TempDir,
 }
 
@@ -43,14 +43,14 @@ impl Fixture {
 
     /// Where `shop` answers so, its table and those of callers have this in addition, and
     /// the facade has these settings.
-    fn with(shop: Answer, tables: &str, settings: &[(&str, &str)]) -> Self {
+    pub fn with(shop: Answer, tables: &str, settings: &[(&str, &str)]) -> Self {
         let shop = Backend::always(shop);
         let url = shop.url();
         Self::at(&url, shop, tables, settings)
     }
 
     /// The same, where `shop` is said to be elsewhere.
-    fn at(url: &str, shop: Backend, tables: &str, settings: &[(&str, &str)]) -> Self {
+    pub fn at(url: &str, shop: Backend, tables: &str, settings: &[(&str, &str)]) -> Self {
         let support = Backend::always(Answer::ok(EVERYTHING));
         let directory = tempfile::tempdir().unwrap();
         let config = write_settings(directory.path(), url, &support.url(), tables);
@@ -125,10 +125,10 @@ fn paths() -> Vec<String> {
 }
 
 /// What the metadata of a call has: a value of `authorization`, and one of `mesibo-app`.
-type Shown<'a> = (Option<&'a str>, Option<&'a str>);
+pub type Shown<'a> = (Option<&'a str>, Option<&'a str>);
 
 /// Calls any RPC with an empty request.
-async fn call(
+pub async fn call(
     channel: &Channel,
     path: &str,
     (authorization, app): Shown<'_>,
@@ -149,6 +149,6 @@ async fn call(
 }
 
 /// The metadata that shows a key.
-fn bearer(key: &str) -> String {
+pub fn bearer(key: &str) -> String {
     format!("Bearer {key}")
 }

@@ -121,8 +121,18 @@ impl Process {
 
     /// Its resident memory, in KiB.
     pub fn memory(&self) -> usize {
+        self.memory_of("VmRSS:")
+    }
+
+    /// The most that its resident memory ever was, in KiB.
+    pub fn peak_memory(&self) -> usize {
+        self.memory_of("VmHWM:")
+    }
+
+    /// A line of `proc_pid_status(5)`.
+    fn memory_of(&self, name: &str) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let (_, rest) = status.split_once("VmRSS:").unwrap();
+        let (_, rest) = status.split_once(name).unwrap();
         rest.split_whitespace().next().unwrap().parse().unwrap()
     }
 
