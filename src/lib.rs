@@ -31,6 +31,8 @@ mod codec;
 #[doc(hidden)]
 pub mod config;
 mod facade;
+#[cfg(test)]
+mod fuzz;
 pub mod proto;
 mod reload;
 #[doc(hidden)]

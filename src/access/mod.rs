@@ -270,3 +270,32 @@ fn key_of(headers: &HeaderMap) -> Option<&[u8]> {
         .eq_ignore_ascii_case(SCHEME.as_bytes())
         .then_some(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::{collection::vec, prop_assert_eq, prop_oneof, strategy::Strategy as _};
+
+    use super::*;
+    use crate::fuzz;
+
+    #[test]
+    fn a_key_is_what_comes_after_the_scheme_of_the_only_value() {
+        let nearly = "([Bb][Ee]arer ?){0,2}[ -~]{0,9}".prop_map(String::into_bytes);
+        let value = prop_oneof![nearly, vec(proptest::num::u8::ANY, 0..12)];
+        fuzz::holds(&vec(value, 0..3), |values| {
+            let headers = values.iter().map(|value| HeaderValue::from_bytes(value));
+            let Ok(headers) = headers.collect::<Result<Vec<_>, _>>() else {
+                return Ok(());
+            };
+            let headers = headers.into_iter().map(|value| (AUTHORIZATION, value));
+            let headers: HeaderMap = headers.collect();
+            let expected = match &values[..] {
+                [value] if value.to_ascii_lowercase().starts_with(b"bearer ") => Some(&value[7..]),
+                _ => None,
+            };
+            prop_assert_eq!(key_of(&headers), expected);
+            Ok(())
+        });
+    }
+}

@@ -38,6 +38,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fuzz;
 
     #[test]
     fn a_star_is_any_number_of_characters() {
@@ -72,12 +73,30 @@ mod tests {
         }
     }
 
-    proptest! {
-        #[test]
-        fn whatever_stars_stand_for_matches(parts in prop::collection::vec("[ab*]{0,3}", 1..6), filler in "[ab]{0,4}") {
-            let pattern = Pattern::new(parts.join("*"));
-            let filled = parts.join(&filler).replace('*', &filler);
-            prop_assert!(pattern.matches(&filled), "{pattern:?} {filled}");
+    /// Whether a text matches, by trying everything that a star may stand for.
+    fn matches(pattern: &[char], text: &[char]) -> bool {
+        match pattern.split_first() {
+            None => text.is_empty(),
+            Some(('*', rest)) => (0..=text.len()).any(|at| matches(rest, &text[at..])),
+            Some((first, rest)) => text.first() == Some(first) && matches(rest, &text[1..]),
         }
+    }
+
+    #[test]
+    fn whatever_stars_stand_for_matches_and_nothing_else_does() {
+        let few = ("[abé*]{0,7}", "[abé*]{0,10}");
+        fuzz::holds(&few, |(pattern, text)| {
+            let [of_pattern, of_text] =
+                [&pattern, &text].map(|text| text.chars().collect::<Vec<_>>());
+            let expected = matches(&of_pattern, &of_text);
+            prop_assert_eq!(Pattern::new(pattern).matches(&text), expected);
+            Ok(())
+        });
+        let parts = prop::collection::vec(any::<String>(), 1..6);
+        fuzz::holds(&(parts, any::<String>()), |(parts, filler)| {
+            let filled = parts.join(&filler);
+            prop_assert!(Pattern::new(parts.join("*")).matches(&filled) || filled.contains('*'));
+            Ok(())
+        });
     }
 }

@@ -87,3 +87,39 @@ impl Apps {
         self.by_name.get(name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+    use proptest::{collection::vec, prop_assert_eq, prop_oneof, strategy::Strategy as _};
+
+    use super::*;
+    use crate::fuzz;
+
+    #[test]
+    fn an_app_is_named_once_and_exactly_or_not_at_all() {
+        let apps = ["shop", "support"].map(|name| App::idle(name, 1));
+        let apps = Apps::new(apps.into(), "shop").unwrap();
+        let names = prop_oneof![
+            "shop|support|Shop| shop|shop,support|".prop_map(String::into_bytes),
+            vec(proptest::num::u8::ANY, 0..9)
+        ];
+        fuzz::holds(&vec(names, 0..3), |names| {
+            let values = names.iter().map(|name| HeaderValue::from_bytes(name));
+            let Ok(values) = values.collect::<Result<Vec<_>, _>>() else {
+                return Ok(());
+            };
+            let header = HeaderName::from_static(APP_HEADER);
+            let headers = values.into_iter().map(|value| (header.clone(), value));
+            let found = apps.of(&headers.collect()).map(|app| &*app.name);
+            let expected = match &names[..] {
+                [] => Some("shop"),
+                [name] if name == b"shop" => Some("shop"),
+                [name] if name == b"support" => Some("support"),
+                _ => None,
+            };
+            prop_assert_eq!(found, expected);
+            Ok(())
+        });
+    }
+}

@@ -62,7 +62,17 @@ fn parse(value: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+    use proptest::{collection::vec, prop_assert_eq, prop_oneof, strategy::Strategy};
+
     use super::*;
+    use crate::fuzz;
+
+    /// Values of all bytes, and values that are nearly right.
+    fn values() -> impl Strategy<Value = Vec<u8>> {
+        let right = "[0-9]{0,10}[HMSmunh]{0,2}".prop_map(String::into_bytes);
+        prop_oneof![vec(proptest::num::u8::ANY, 0..12), right]
+    }
 
     #[test]
     fn timeouts_have_one_to_eight_digits_and_a_unit() {
@@ -90,5 +100,39 @@ mod tests {
         ] {
             assert_eq!(parse(value), None, "{value}");
         }
+    }
+
+    #[test]
+    fn any_header_is_a_timeout_or_is_refused() {
+        fuzz::holds(&values(), |bytes| {
+            let is_digit = |byte: &u8| byte.is_ascii_digit();
+            let expected = match bytes.split_last() {
+                Some((unit, digits)) if (1..=8).contains(&digits.len()) => {
+                    let number = digits.iter().all(is_digit).then(|| {
+                        digits
+                            .iter()
+                            .fold(0, |number, digit| number * 10 + u128::from(digit - b'0'))
+                    });
+                    let nanos: Option<u128> = match unit {
+                        b'H' => Some(3_600_000_000_000),
+                        b'M' => Some(60_000_000_000),
+                        b'S' => Some(1_000_000_000),
+                        b'm' => Some(1_000_000),
+                        b'u' => Some(1_000),
+                        b'n' => Some(1),
+                        _ => None,
+                    };
+                    number.zip(nanos).map(|(number, nanos)| number * nanos)
+                }
+                _ => None,
+            };
+            let Ok(value) = HeaderValue::from_bytes(&bytes) else {
+                return Ok(());
+            };
+            let headers = HeaderMap::from_iter([(TIMEOUT_HEADER.parse().unwrap(), value)]);
+            let timeout = of(&headers).ok().flatten();
+            prop_assert_eq!(timeout.map(|timeout| timeout.as_nanos()), expected);
+            Ok(())
+        });
     }
 }
