@@ -46,6 +46,7 @@ impl App {
             max_in_flight,
             max_waiting: 1,
             max_wait: second,
+            patience: second,
         };
         Self {
             name: name.into(),
