@@ -1,12 +1,12 @@
 //! The grammar of the command line, and the help.
 
-use std::path::PathBuf;
+use std::{fmt::Write as _, path::PathBuf};
 
 use clap::{Arg, Command, value_parser};
 use clap_complete::Shell;
 
 use crate::config::{
-    Config, HealthConfig, SandboxConfig, caller_name,
+    Config, HealthConfig, SANDBOX_TOKEN, SandboxConfig, caller_name,
     settings::{self, About, Places},
 };
 
@@ -32,30 +32,34 @@ pub(super) fn grammar() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .subcommand_required(true)
-        .subcommand(
-            Command::new(SERVE)
-                .about("Serve the facade in front of Mesibo")
-                .after_help(format!(
-                    "The token of the Mesibo application comes from the environment variable {} \
-                     or from --{}.",
-                    settings::APP_TOKEN.about().env(),
-                    settings::APP_TOKEN_FILE.name()
-                ))
-                .args(flags(Config::settings())),
-        )
-        .subcommand(
+        .subcommand(with_settings(
+            Command::new(SERVE).about("Serve the facade in front of Mesibo"),
+            &Config::settings(),
+            &format!(
+                "The token of the Mesibo application comes from the environment variable {} or \
+                 from --{}.",
+                settings::APP_TOKEN.about().env(),
+                settings::APP_TOKEN_FILE.name()
+            ),
+        ))
+        .subcommand(with_settings(
             Command::new(SANDBOX)
-                .about("Serve the facade in front of an embedded emulator, with no account")
-                .args(flags(SandboxConfig::settings())),
-        )
-        .subcommand(
-            Command::new(HEALTH)
-                .about("Ask a running server whether it serves: exit status 0 if so, else 1")
-                .args(flags(HealthConfig::settings())),
-        )
+                .about("Serve the facade in front of an embedded emulator, with no account"),
+            &SandboxConfig::settings(),
+            &format!("The application token of the emulator is the word \"{SANDBOX_TOKEN}\"."),
+        ))
+        .subcommand(with_settings(
+            Command::new(HEALTH).about("Ask a running server whether it serves"),
+            &HealthConfig::settings(),
+            "It prints SERVING and has the exit status 0 if the server serves, else 1.",
+        ))
         .subcommand(
             Command::new(KEY)
-                .about("Make a key for a caller: prints it, and the settings entry with its hash")
+                .about("Make a key for a caller")
+                .after_help(
+                    "Standard output has the key alone; standard error has the settings entry \
+                     with its hash.",
+                )
                 .arg(
                     Arg::new(CALLER)
                         .help("Name of the caller")
@@ -85,26 +89,58 @@ pub(super) fn grammar() -> Command {
         )
 }
 
-/// The flags of settings.
-fn flags(settings: Vec<&'static About>) -> impl Iterator<Item = Arg> {
-    let settings = settings.into_iter();
-    let settings = settings.filter(|about| about.places != Places::Environment);
-    settings.map(flag)
+/// A command with the flags of its settings: `-h` has the common ones, `--help` has all,
+/// with an example for each group. `note` ends both.
+fn with_settings(command: Command, settings: &[&'static About], note: &str) -> Command {
+    let flags: Vec<_> = settings
+        .iter()
+        .filter(|about| about.places != Places::Environment)
+        .collect();
+    let mut short = note.to_owned();
+    let hidden = flags.iter().filter(|about| !about.is_common).count();
+    if hidden > 0 {
+        let _ = write!(
+            short,
+            " See --help for {hidden} more settings and for examples."
+        );
+    }
+    let mut groups: Vec<_> = flags.iter().map(|about| about.group).collect();
+    groups.dedup();
+    let mut examples = "Examples:\n".to_owned();
+    for group in groups {
+        let (title, example) = (group.title(), group.example());
+        let name = command.get_name();
+        let _ = write!(
+            examples,
+            "  {title}:\n      {} {name} {example}\n",
+            env!("CARGO_PKG_NAME")
+        );
+    }
+    command
+        .args(flags.into_iter().map(|about| flag(about)))
+        .after_help(short)
+        .after_long_help(format!("{note}\n\n{examples}"))
 }
 
 /// The flag of a setting. Help names the default, but clap does not set it: the settings
 /// file comes before it.
 fn flag(about: &'static About) -> Arg {
-    let help = match about.default {
-        None | Some("") => about.help.to_owned(),
-        Some(default) => format!("{} [default: {default}]", about.help),
-    };
+    let default = about.default.filter(|default| !default.is_empty());
+    let default = default.map_or_else(String::new, |default| format!(" [default: {default}]"));
+    let first_clause = about
+        .help
+        .split("; ")
+        .flat_map(|part| part.split(". "))
+        .next();
     let flag = Arg::new(about.name)
         .long(about.name)
         .env(about.env())
-        .hide_env_values(true)
+        .hide_env(true)
         .value_name(about.value)
-        .help(help);
+        .help(format!("{}{default}", first_clause.unwrap_or_default()))
+        .long_help(format!("{}{default} [env: {}]", about.help, about.env()))
+        .help_heading(about.group.title())
+        .hide_short_help(!about.is_common);
     if about.value == settings::SWITCH {
         let alone = flag.num_args(0..=1).require_equals(true);
         return alone.default_missing_value("true");

@@ -6,20 +6,19 @@ use zeroize::Zeroizing;
 use super::Failure;
 use crate::access::key::{self, KeyHash};
 
-/// Makes a key, and prints it this once, with the settings entry that has its hash.
+/// Makes a key and prints it this once. The key is alone on standard output, for
+/// `KEY=$(mesibo-grpc key orders)`; standard error has the settings entry with its hash.
 pub(super) fn run(name: &str) -> Result<(), Failure> {
     let key = key::generate().map_err(Failure::new)?;
-    let text = Zeroizing::new(format!(
-        "# The key of {name}, which is shown this once. It goes into the metadata of calls,\n\
-         # as authorization: Bearer KEY\n\
-         {}\n\n\
-         # Its hash goes into the settings file, among the other keys of {name} if it has some:\n\
+    super::print(&Zeroizing::new(format!("{}\n", key.expose_secret())));
+    super::tell(&format!(
+        "# This is the key of {name}, shown once. Calls have it in their metadata, as\n\
+         # authorization: Bearer KEY\n\
+         # The settings file has its hash, next to the other keys of {name}, if there are any:\n\
          [callers.{name}]\n\
          keys = [\"{}\"]\n\
          may-call = [\"mesibo.v1.MessageService/*\"]\n",
-        key.expose_secret(),
         KeyHash::of_key(&key)
     ));
-    super::print(&text);
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! The command line: what it asks for, and the commands.
 //!
 //! - `command`: the grammar, and the help
+//! - `environment`: variables that look like settings and are none
 //! - `serve`, `sandbox`, `health`, `key`, `completions`, `man`: a command each
 //! - `failure`: how a command ends badly
 
 mod command;
 mod completions;
+mod environment;
 mod failure;
 mod health;
 mod key;
@@ -60,14 +62,26 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> 
         Err(error) => return Err(Failure::usage(&error)),
     };
     let (command, matches) = matches.subcommand().expect("a command is required");
-    let read: Result<Task, Mistakes> = match command {
-        command::SERVE => Config::read(lookup(matches)).map(Task::Serve),
-        command::SANDBOX => SandboxConfig::read(lookup(matches)).map(Task::Sandbox),
-        command::HEALTH => HealthConfig::read(lookup(matches)).map(Task::Health),
+    match command {
+        command::SERVE => settled(Config::read(lookup(matches))).map(Task::Serve),
+        command::SANDBOX => settled(SandboxConfig::read(lookup(matches))).map(Task::Sandbox),
+        command::HEALTH => settled(HealthConfig::read(lookup(matches))).map(Task::Health),
         command::KEY => Ok(Task::Key(argument(matches, command::CALLER))),
         command::COMPLETIONS => Ok(Task::Completions(argument(matches, command::SHELL))),
         command::MAN => Ok(Task::Man(argument(matches, command::FOLDER))),
         _ => unreachable!("the grammar has no other command"),
+    }
+}
+
+/// Settings without a mistake, among which no variable is unknown.
+fn settled<T>(read: Result<T, Mistakes>) -> Result<T, Failure> {
+    let mut mistakes = environment::unknown();
+    let read = match read {
+        Ok(config) => mistakes.or(config),
+        Err(others) => {
+            mistakes.extend(others);
+            Err(mistakes)
+        }
     };
     read.map_err(|mistakes| Failure::settings(&mistakes))
 }
@@ -126,6 +140,11 @@ fn print(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes());
     let _ = stdout.flush();
+}
+
+/// Prints a text to standard error.
+fn tell(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 #[cfg(test)]

@@ -55,6 +55,9 @@ fn greet(address: SocketAddr, api: &str) {
         ),
         "\nSee what the emulator holds:\n\n".to_owned(),
         format!("  curl {}\n\n", api.replace("api.php", "sandbox/state")),
+        "Call the emulated API itself; its application token is the word \"sandbox\":\n\n"
+            .to_owned(),
+        format!("  curl -d token={SANDBOX_TOKEN} -d op=usersget {api}\n\n"),
     ];
     super::print(&text.concat());
 }

@@ -34,6 +34,9 @@ pub(super) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
     let open_files = rlimit::increase_nofile_limit(u64::MAX)
         .map_err(|error| Failure::of("cannot raise the limit of open files", &error))?;
     let stopped = on_signal().map_err(|error| Failure::of("cannot wait for signals", &error))?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     let facade = Facade::bind(config).await.map_err(Failure::wrong)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -36,3 +36,22 @@ fn the_readme_lists_every_setting_with_its_default() {
         assert!(row.contains(about.help), "{row} lacks {}", about.help);
     }
 }
+
+#[test]
+fn each_example_of_the_help_is_a_command_line() {
+    for (command, settings) in [
+        (command::SERVE, Config::settings()),
+        (command::SANDBOX, SandboxConfig::settings()),
+        (command::HEALTH, HealthConfig::settings()),
+    ] {
+        let in_flags = settings
+            .iter()
+            .filter(|about| about.places != Places::Environment);
+        for about in in_flags {
+            let example = about.group.example();
+            let line = format!("mesibo-grpc {command} {example}");
+            let matches = grammar().try_get_matches_from(line.split(' '));
+            assert!(matches.is_ok(), "{line}: {}", matches.unwrap_err());
+        }
+    }
+}

@@ -9,7 +9,7 @@ use super::{
     mistakes::Mistakes,
     section::Section,
     settings::{self, About},
-    values::{callers as values, number, switch},
+    values::{callers as values, is_exposed, number, switch},
 };
 use crate::access::{Caller, Callers, caller::ANONYMOUS};
 
@@ -35,6 +35,8 @@ pub(super) struct Surroundings {
     pub(super) apps: Vec<Arc<str>>,
     /// The app of callers whose tables name none.
     pub(super) default_app: Arc<str>,
+    /// What strangers must not use: the application's token, or the sandbox.
+    pub(super) resource: &'static str,
 }
 
 /// The settings file, whose callers are read again when it changes.
@@ -110,6 +112,30 @@ impl Surroundings {
         callers
     }
 
+    /// Warnings of what these settings allow with these callers.
+    pub(super) fn warnings(&self, callers: &[Caller]) -> Vec<String> {
+        let listen = self.listen;
+        let mut warnings = Vec::new();
+        if !is_exposed(listen) {
+            return warnings;
+        }
+        if self.allow_anonymous && callers.is_empty() {
+            warnings.push(format!(
+                "{}: every client that reaches {listen} may use {}, without a key",
+                settings::ALLOW_ANONYMOUS.name(),
+                self.resource
+            ));
+        }
+        if self.allow_plaintext && has_keys(callers) && self.tls == TlsKind::None {
+            warnings.push(format!(
+                "{}: keys of callers come to {listen} in plaintext, unless a proxy in front \
+                 terminates TLS",
+                settings::ALLOW_PLAINTEXT.name()
+            ));
+        }
+        warnings
+    }
+
     fn caller(&self, name: &str, mut section: Section) -> Caller {
         if !section.has("keys") && !section.has("certificates") {
             section.wrong("expected keys or certificates, to know it by");
@@ -161,21 +187,22 @@ impl Surroundings {
 
     /// Checks that no stranger can use the apps, and that no key can be read on the way.
     fn check_exposure(&self, callers: &[Caller], mistakes: &mut Mistakes) {
-        let is_exposed = !self.listen.ip().to_canonical().is_loopback();
-        let has_keys = callers.iter().any(|caller| !caller.keys.is_empty());
+        let is_exposed = is_exposed(self.listen);
         if is_exposed && callers.is_empty() && !self.allow_anonymous {
             let what = format!(
-                "expected a loopback address, for everyone who reaches another may use the \
-                 application's token; define callers in the settings file (mesibo-grpc key \
-                 NAME makes one), or set {}",
+                "expected a loopback address, for everyone who reaches {} may use {}; define \
+                 callers in the settings file (mesibo-grpc key NAME makes one), or set {}",
+                self.listen,
+                self.resource,
                 settings::ALLOW_ANONYMOUS.name()
             );
             mistakes.push(settings::LISTEN.name(), what);
         }
-        if is_exposed && has_keys && self.tls == TlsKind::None && !self.allow_plaintext {
+        if is_exposed && has_keys(callers) && self.tls == TlsKind::None && !self.allow_plaintext {
             let what = format!(
-                "expected a loopback address, for on the way to another everyone can read the \
+                "expected a loopback address, for on the way to {} everyone can read the \
                  callers' keys; set {} and {}, or, if something in front does the TLS, {}",
+                self.listen,
                 settings::TLS_CERTIFICATE_FILE.name(),
                 settings::TLS_KEY_FILE.name(),
                 settings::ALLOW_PLAINTEXT.name()
@@ -188,6 +215,10 @@ impl Surroundings {
             mistakes.push(settings::ALLOW_ANONYMOUS.name(), what);
         }
     }
+}
+
+fn has_keys(callers: &[Caller]) -> bool {
+    callers.iter().any(|caller| !caller.keys.is_empty())
 }
 
 fn has_duplicates<T: Eq + Hash>(mut items: impl Iterator<Item = T>) -> bool {

@@ -4,14 +4,14 @@
 //! It is read as a tree with line numbers, not into structs of serde: serde stops at the
 //! first mistake, quotes values that may be secret, and says no line.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use ring::digest::{Context, SHA256};
 use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
 use super::{
-    mistakes::{Given, Mistakes, Origin, suggestion},
+    mistakes::{Given, Mistakes, Origin, nearest, suggestion},
     settings::{About, CONFIG, Places, UPSTREAM_PROXY},
     values::{files, urls},
 };
@@ -22,9 +22,6 @@ pub(super) const APPS: &str = "apps";
 /// The table of the callers' tables.
 pub(super) const CALLERS: &str = "callers";
 
-/// The permission of everyone to read a file.
-const READABLE_BY_ALL: u32 = 0o004;
-
 /// The content of a settings file. It may hold a secret, so it has no `Debug`.
 #[derive(Default)]
 pub(super) struct File {
@@ -32,6 +29,7 @@ pub(super) struct File {
     settings: Table,
     apps: Table,
     callers: Table,
+    is_exposed: bool,
 }
 
 /// Values by their keys.
@@ -79,8 +77,9 @@ impl File {
         file.apps = file.take_tables(APPS, &mut mistakes);
         file.callers = file.take_tables(CALLERS, &mut mistakes);
         file.check_names(known, &mut mistakes);
-        if let Err(mistake) = file.check_mode() {
-            mistakes.push_value(CONFIG.name(), mistake, &file.path, None);
+        match file.check_mode() {
+            Ok(is_exposed) => file.is_exposed = is_exposed,
+            Err(mistake) => mistakes.push_value(CONFIG.name(), mistake, &file.path, None),
         }
         mistakes.or(file)
     }
@@ -88,6 +87,12 @@ impl File {
     /// The path.
     pub(super) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Whether every user can read the file although it holds a secret, and this process
+    /// cannot help it.
+    pub(super) fn is_exposed(&self) -> bool {
+        self.is_exposed
     }
 
     /// The apps' tables.
@@ -149,30 +154,24 @@ impl File {
                 (true, true) => "expected one value, not a list".to_owned(),
                 (false, _) => {
                     let names = known.iter().copied().chain([APPS, CALLERS]);
-                    format!("no such setting{}", suggestion(name, names))
+                    format!("no such setting{}", suggestion(nearest(name, names)))
                 }
             };
             mistakes.push_value(name, what, &format!("{}:{}", self.path, node.line), None);
         }
     }
 
-    /// A file with a secret is not for everyone to read.
-    fn check_mode(&self) -> Result<(), String> {
+    /// Checks who else can write the file, and who can read it if it holds a secret.
+    fn check_mode(&self) -> Result<bool, String> {
         let proxy = self.settings.get(UPSTREAM_PROXY.name());
         let proxy = proxy.and_then(Node::flatten).unwrap_or_default();
         if !urls::has_password(&proxy) {
-            return Ok(());
+            return files::check_trusted(self.path.as_ref()).map(|()| false);
         }
-        let metadata =
-            fs::metadata(&self.path).map_err(|error| format!("cannot read the file: {error}"))?;
-        if metadata.permissions().mode() & READABLE_BY_ALL == 0 {
-            return Ok(());
-        }
-        Err(format!(
-            "the file can be read by everyone, and holds a secret, the password in {}; take \
-             the permission away, with chmod o-r",
-            UPSTREAM_PROXY.name()
-        ))
+        files::check_secret(self.path.as_ref()).map_err(|mistake| {
+            let proxy = UPSTREAM_PROXY.name();
+            format!("{mistake}; the secret is the password in {proxy}")
+        })
     }
 }
 
@@ -218,6 +217,11 @@ fn parse(path: &str) -> Result<Table, (Option<usize>, String)> {
     let lines = Lines::of_text(&content);
     let text = str::from_utf8(&content)
         .map_err(|error| (Some(lines.of(error.valid_up_to())), "expected UTF-8".into()))?;
+    // A file that is being written may end anywhere, and lose a restriction that way.
+    if !text.is_empty() && !text.ends_with('\n') {
+        let what = "expected a newline at the end, without which the file may be incomplete";
+        return Err((Some(lines.of(text.len())), what.into()));
+    }
     let (table, errors) = DeTable::parse_recoverable(text);
     let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
     // What comes after the first error often follows from it.

@@ -127,16 +127,17 @@ impl Origin {
     }
 }
 
-/// A question after the known name that is most like `name`, or nothing if none is like
-/// it.
-pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let likeness = |known| (strsim::jaro_winkler(name, known), known);
-    let best = known
-        .into_iter()
-        .map(likeness)
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other));
-    best.map_or_else(String::new, |(_, known)| format!("; did you mean {known}?"))
+/// The known name that is most like `name`, if one is like it.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let known = known.into_iter();
+    let rated = known.map(|known| (strsim::jaro_winkler(name, known), known));
+    let (likeness, known) = rated.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    (likeness >= LIKENESS).then_some(known)
+}
+
+/// The end of a message that suggests a name; empty without one.
+pub(crate) fn suggestion(name: Option<&str>) -> String {
+    name.map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
 
 /// A value in quotes, on one line, without the end of a long one.
@@ -156,12 +157,12 @@ mod tests {
     fn a_name_is_suggested_for_one_that_is_like_it_and_for_no_other() {
         let known = ["listen", "log", "lame-duck", "tls-key-file"];
         for (name, expected) in [
-            ("listne", "; did you mean listen?"),
-            ("tls-keyfile", "; did you mean tls-key-file?"),
-            ("lameduck", "; did you mean lame-duck?"),
-            ("port", ""),
+            ("listne", Some("listen")),
+            ("tls-keyfile", Some("tls-key-file")),
+            ("lameduck", Some("lame-duck")),
+            ("port", None),
         ] {
-            assert_eq!(suggestion(name, known), expected, "{name}");
+            assert_eq!(nearest(name, known), expected, "{name}");
         }
     }
 

@@ -26,6 +26,7 @@ mod values;
 
 use std::{
     cell::RefCell,
+    mem,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
@@ -40,6 +41,7 @@ use reader::Reader;
 use settings::About;
 
 pub use mistakes::{Given, Mistakes, Origin};
+pub(crate) use mistakes::{nearest, suggestion};
 
 /// The application token that the sandbox takes. It protects nothing.
 pub const SANDBOX_TOKEN: &str = "sandbox";
@@ -71,6 +73,8 @@ pub struct Config {
     pub log_format: Format,
     /// The address that metrics are served on, if they are.
     pub metrics_listen: Option<SocketAddr>,
+    /// What is allowed but dangerous, each a line for the log of the start.
+    pub warnings: Vec<String>,
 }
 
 /// The settings of `sandbox`.
@@ -107,12 +111,13 @@ impl Config {
         let mut reader = Reader::with_file(&lookup, in_file);
         let url = reader.get(&settings::UPSTREAM_URL);
         let mut common = reader.upstream(url);
-        common.proxy = reader.find(&settings::UPSTREAM_PROXY);
+        common.proxy = reader.proxy();
         common.ca_certificates = reader.find(&settings::UPSTREAM_CA_FILE);
         let apps = reader.apps(common);
-        let mut config = reader.facade(apps);
+        let mut config = reader.facade(apps, "the application's token");
         config.server.lame_duck = reader.get(&settings::LAME_DUCK);
-        config.metrics_listen = reader.get(&settings::METRICS_LISTEN);
+        config.metrics_listen = reader.metrics_listen(&settings::METRICS_LISTEN);
+        config.warnings = mem::take(&mut reader.warnings);
         reader.finish(config)
     }
 
@@ -151,10 +156,12 @@ impl SandboxConfig {
             rate: None,
         });
         let mut config = Self {
-            facade: reader.facade(apps.collect()),
+            facade: reader.facade(apps.collect(), "the sandbox"),
             emulator_listen,
         };
-        config.facade.metrics_listen = reader.get(&settings::SANDBOX_METRICS_LISTEN);
+        let metrics_listen = &settings::SANDBOX_METRICS_LISTEN;
+        config.facade.metrics_listen = reader.metrics_listen(metrics_listen);
+        config.facade.warnings = mem::take(&mut reader.warnings);
         reader.finish(config)
     }
 
@@ -219,7 +226,7 @@ fn in_file() -> Vec<&'static About> {
     settings
 }
 
-/// The settings that `read` looks up, in the order of their groups. It looks up the same
+/// The settings that `read` looks up, by group and name. It looks up the same
 /// ones whatever their values are, so it runs once with no values at all.
 fn looked_up(
     read: impl FnOnce(&dyn Fn(&'static About) -> Option<Given>) -> Result<(), Mistakes>,
@@ -234,13 +241,14 @@ fn looked_up(
         None
     });
     let mut settings = settings.into_inner();
-    settings.sort_by_key(|about| about.group);
+    settings.sort_by_key(|about| (about.group, about.name));
     settings
 }
 
 impl Reader<'_> {
     /// The settings that `serve` and `sandbox` have in common.
-    fn facade(&mut self, apps: Vec<AppConfig>) -> Config {
+    /// `resource` is what strangers must not use.
+    fn facade(&mut self, apps: Vec<AppConfig>, resource: &'static str) -> Config {
         let default_app = self.default_name(&apps);
         let server = self.server();
         let surroundings = Surroundings {
@@ -257,8 +265,10 @@ impl Reader<'_> {
                 .map(|app| Arc::clone(&app.upstream.app))
                 .collect(),
             default_app: Arc::clone(&default_app),
+            resource,
         };
         let callers = surroundings.read(&self.file, &mut self.mistakes);
+        self.warnings.extend(surroundings.warnings(&callers));
         Config {
             server,
             apps,
@@ -272,6 +282,7 @@ impl Reader<'_> {
             log: self.get(&settings::LOG),
             log_format: self.get(&settings::LOG_FORMAT),
             metrics_listen: None,
+            warnings: Vec::new(),
         }
     }
 }

@@ -1,11 +1,15 @@
 //! The reading of settings, one after the other.
 
-use std::path::PathBuf;
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+};
 
 use super::{
     file::File,
-    mistakes::{Given, Mistakes},
+    mistakes::{Given, Mistakes, Origin},
     settings::{self, About, Setting},
+    values::files,
 };
 
 /// Looks settings up, and gathers the mistakes.
@@ -13,6 +17,8 @@ pub(super) struct Reader<'a> {
     lookup: &'a dyn Fn(&'static About) -> Option<Given>,
     pub(super) file: File,
     pub(super) mistakes: Mistakes,
+    /// What is allowed but dangerous, each a line for the log.
+    pub(super) warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -22,6 +28,7 @@ impl<'a> Reader<'a> {
             lookup,
             file: File::default(),
             mistakes: Mistakes::default(),
+            warnings: Vec::new(),
         }
     }
 
@@ -36,6 +43,10 @@ impl<'a> Reader<'a> {
         match path.map(|path| File::read(&path, &known())).transpose() {
             Ok(file) => reader.file = file.unwrap_or_default(),
             Err(mistakes) => reader.mistakes.extend(mistakes),
+        }
+        if reader.file.is_exposed() {
+            let path = reader.file.path().to_owned();
+            reader.warn_of_readers(settings::CONFIG.name(), path.as_ref());
         }
         reader
     }
@@ -64,11 +75,38 @@ impl<'a> Reader<'a> {
             .ok()
     }
 
-    /// The place that the value of a setting is from; empty if it has none.
-    pub(super) fn place<T>(&self, setting: &'static Setting<T>) -> String {
-        let about = setting.about();
-        self.given(about)
-            .map_or_else(String::new, |given| given.origin.place(about))
+    /// Where the value of a setting is from, if it has one.
+    pub(super) fn origin<T>(&self, setting: &'static Setting<T>) -> Option<Origin> {
+        self.given(setting.about()).map(|given| given.origin)
+    }
+
+    /// Adds a mistake about the value of a setting in its surroundings. `shown` is what may
+    /// be shown of it.
+    pub(super) fn wrong<T>(
+        &mut self,
+        setting: &'static Setting<T>,
+        what: impl Display,
+        shown: Option<&str>,
+    ) {
+        let origin = self.origin(setting);
+        let place = origin.map_or_else(String::new, |origin| origin.place(setting.about()));
+        self.mistakes
+            .push_value(setting.name(), what, &place, shown);
+    }
+
+    /// Warns of a file with a secret that every user can read, if one is.
+    pub(super) fn check_readers(&mut self, name: &str, path: &Path) {
+        if files::check_secret(path) == Ok(true) {
+            self.warn_of_readers(name, path);
+        }
+    }
+
+    fn warn_of_readers(&mut self, name: &str, path: &Path) {
+        self.warnings.push(format!(
+            "{name}: {} holds a secret, and every user that sees the file can read it; take \
+             the permission away where the file is mounted, with the mode 0440 for example",
+            path.display()
+        ));
     }
 
     fn given(&self, about: &'static About) -> Option<Given> {

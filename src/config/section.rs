@@ -2,7 +2,7 @@
 
 use super::{
     file::{Node, Table, Value},
-    mistakes::{Mistakes, suggestion},
+    mistakes::{Mistakes, nearest, suggestion},
     settings::Setting,
     values::callers,
 };
@@ -138,7 +138,7 @@ impl<'a> Section<'a> {
             let what = format!(
                 "no such key; expected one of {}{}",
                 self.asked.join(", "),
-                suggestion(key, self.asked.iter().copied())
+                suggestion(nearest(key, self.asked.iter().copied()))
             );
             let place = format!("{}:{}", self.file, node.line);
             let name = format!("{}.{key}", self.name);

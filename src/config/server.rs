@@ -1,8 +1,12 @@
 //! The server in the settings.
 
-use std::{num::NonZero, thread::available_parallelism, time::Duration};
+use std::{net::SocketAddr, num::NonZero, thread::available_parallelism, time::Duration};
 
-use super::{reader::Reader, settings};
+use super::{
+    reader::Reader,
+    settings::{self, Setting},
+    values,
+};
 use crate::server::{
     Config, Deadlines, Limits,
     net::tls::{Files, Tls},
@@ -38,6 +42,22 @@ impl Reader<'_> {
         }
     }
 
+    /// The address that metrics are served on, if they are.
+    pub(super) fn metrics_listen(
+        &mut self,
+        setting: &'static Setting<Option<SocketAddr>>,
+    ) -> Option<SocketAddr> {
+        let listen = self.get(setting);
+        if let Some(listen) = listen.filter(|listen| values::is_exposed(*listen)) {
+            self.warnings.push(format!(
+                "{}: every machine that reaches {listen} can read the metrics, which have no \
+                 TLS and know no callers",
+                setting.name()
+            ));
+        }
+        listen
+    }
+
     fn tls(&mut self) -> Option<Tls> {
         let certificate = self.find(&settings::TLS_CERTIFICATE_FILE);
         let key = self.find(&settings::TLS_KEY_FILE);
@@ -56,6 +76,7 @@ impl Reader<'_> {
             }
             return None;
         };
+        self.check_readers(settings::TLS_KEY_FILE.name(), &key);
         let files = Files {
             certificate,
             key,

@@ -1,6 +1,6 @@
 mod tables;
 
-use std::{collections::HashMap, io::Write as _};
+use std::{collections::HashMap, fs, io::Write as _};
 
 use tempfile::NamedTempFile;
 
@@ -17,7 +17,7 @@ fn read(values: &[(&str, &str)]) -> Result<Config, String> {
 
 fn file(content: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
-    file.write_all(content.as_bytes()).unwrap();
+    writeln!(file, "{content}").unwrap();
     file
 }
 
@@ -105,6 +105,7 @@ fn all_mistakes_are_reported_together_one_a_line_with_the_values_that_are_no_sec
     let others = [
         ("upstream-ca-file", "/nowhere/s3en"),
         ("tls-client-ca-file", "/nowhere"),
+        ("upstream-proxy-password-file", "/nowhere"),
         ("default-deadline", "61s"),
     ];
     let error = read(&[&wrong[..], &secret[..], &others[..]].concat()).unwrap_err();
@@ -281,6 +282,53 @@ fn each_mistake_in_a_file_is_told_with_its_line_and_without_secrets() {
         let error = read(&[("app-token", "t0k"), ("config", path(&holds))]).unwrap_err();
         assert_eq!(error.replace(path(&holds), "FILE"), expected, "{content}");
     }
+}
+
+#[test]
+fn a_file_that_is_cut_short_is_refused() {
+    let mut holds = NamedTempFile::new().unwrap();
+    for (content, line) in [("listen = \"127.0.0.1:0\"", 1), ("\n[callers.x]", 2)] {
+        fs::write(holds.path(), content).unwrap();
+        let error = read(&[("app-token", "t0k"), ("config", path(&holds))]).unwrap_err();
+        let what = "expected a newline at the end, without which the file may be incomplete";
+        let expected = format!("config: {what} ({}:{line})", path(&holds));
+        assert_eq!(error, expected);
+    }
+    holds.as_file_mut().set_len(0).unwrap();
+    read(&[("app-token", "t0k"), ("config", path(&holds))]).unwrap();
+}
+
+#[test]
+fn the_password_of_a_proxy_may_have_a_file_of_its_own() {
+    let holds = file("p@ss:word");
+    let with = |proxy| {
+        read(&[
+            ("app-token", "t0k"),
+            ("upstream-proxy", proxy),
+            ("upstream-proxy-password-file", path(&holds)),
+        ])
+    };
+    let config = with("http://user@127.0.0.1:3128").unwrap();
+    let proxy = config.apps[0].upstream.proxy.as_ref().unwrap();
+    assert_eq!(
+        proxy.0.as_str(),
+        "http://user:p%40ss%3Aword@127.0.0.1:3128/"
+    );
+    for wrong in ["http://127.0.0.1:3128", "http://user:other@127.0.0.1:3128"] {
+        assert_eq!(
+            with(wrong).unwrap_err(),
+            "upstream-proxy: expected a user without a password, for upstream-proxy-password-file"
+        );
+    }
+    let error = read(&[
+        ("app-token", "t0k"),
+        ("upstream-proxy-password-file", path(&holds)),
+    ]);
+    assert!(
+        error
+            .unwrap_err()
+            .starts_with("upstream-proxy: expected a user")
+    );
 }
 
 #[test]

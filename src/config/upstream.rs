@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use mesibo::Proxy;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::{
     apps::{self, AppConfig},
+    mistakes::Origin,
     reader::Reader,
     settings,
 };
@@ -35,6 +37,40 @@ impl Reader<'_> {
         }
     }
 
+    /// The proxy on the way to Mesibo, with the password of its file.
+    pub(super) fn proxy(&mut self) -> Option<Proxy> {
+        let proxy = self.find(&settings::UPSTREAM_PROXY);
+        let file = self.find(&settings::UPSTREAM_PROXY_PASSWORD_FILE);
+        let own = proxy.as_ref().and_then(|Proxy(url)| url.password());
+        let setting = &settings::UPSTREAM_PROXY;
+        let password_file = settings::UPSTREAM_PROXY_PASSWORD_FILE.name();
+        if own.is_some() && self.origin(setting) == Some(Origin::Flag) {
+            let what = format!(
+                "expected no password on the command line, which every user of the machine can \
+                 read: it belongs into {password_file}, or the whole URL into {} or the settings \
+                 file",
+                setting.about().env()
+            );
+            self.wrong(setting, what, None);
+        }
+        let Some((password, path)) = file else {
+            return proxy;
+        };
+        self.check_readers(password_file, &path);
+        let has_user = proxy
+            .as_ref()
+            .is_some_and(|Proxy(url)| !url.username().is_empty());
+        if own.is_some() || !has_user {
+            let what = format!("expected a user without a password, for {password_file}");
+            self.wrong(setting, what, None);
+        }
+        proxy.map(|Proxy(mut url)| {
+            url.set_password(Some(password.expose_secret()))
+                .expect("a URL with a host takes a password");
+            Proxy(url)
+        })
+    }
+
     /// The apps that have tables, and the one whose token is outside of any table.
     pub(super) fn apps(&mut self, common: mesibo::Config) -> Vec<AppConfig> {
         let mut apps = AppConfig::read_all(&self.file, &common, &mut self.mistakes);
@@ -50,6 +86,12 @@ impl Reader<'_> {
                 self.mistakes.push("apps.default", what);
             }
             apps.push(app);
+        }
+        for app in &apps {
+            if let Some(file) = &app.token_file {
+                let name = format!("token of {}", app.upstream.app);
+                self.check_readers(&name, file);
+            }
         }
         apps
     }
@@ -104,10 +146,7 @@ impl Reader<'_> {
             return Arc::clone(name);
         }
         let what = format!("expected one of the apps: {}", names.join(", "));
-        let place = self.place(&settings::DEFAULT_APP);
-        let name = settings::DEFAULT_APP.name();
-        self.mistakes
-            .push_value(name, what, &place, wanted.as_deref());
+        self.wrong(&settings::DEFAULT_APP, what, wanted.as_deref());
         Arc::default()
     }
 }

@@ -11,7 +11,7 @@ use mesibo_grpc::{
 };
 use tonic::{Request, Status, service::Interceptor};
 
-use crate::support::{Answer, Backend, Process, facade::soon, settings_file};
+use crate::support::{Answer, Backend, Process, facade::soon, settings_file, write_private};
 
 const KEY: &str = "s3ntinel-key";
 
@@ -47,7 +47,7 @@ async fn what_changes_something_leaves_a_line_with_its_outcome_and_no_text() {
     });
     let directory = tempfile::tempdir().unwrap();
     let token = directory.path().join("token");
-    std::fs::write(&token, "s3ntinel").unwrap();
+    write_private(&token, "s3ntinel");
     let settings = settings_file(&format!(
         "[apps.shop]\ntoken-file = {token:?}\n\
          [callers.orders]\nkeys = [\"{}\"]\nmay-call = [\"*\"]\napps = [\"shop\"]\n",

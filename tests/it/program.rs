@@ -1,7 +1,7 @@
 //! The program as a process: its settings, its signals, its exit statuses.
 
 use std::{
-    io::Write as _,
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},
     process::Output,
     time::{Duration, Instant},
@@ -103,7 +103,7 @@ fn a_wrong_environment_variable_or_file_stops_the_start_as_well() {
     );
 
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(b"listen = 7").unwrap();
+    file.write_all(b"listen = 7\n").unwrap();
     let path = file.path().to_str().unwrap();
     let output = run(&["serve", "--config", path], Some(TOKEN));
     assert_refused(&output, &format!("{expected} ({path}:1: \"7\")"));
@@ -212,29 +212,83 @@ fn completions_and_manual_pages_know_every_command() {
 }
 
 #[test]
-fn a_key_is_shown_once_with_the_settings_entry_that_holds_its_hash() {
-    let printed = |output: Output| {
-        assert!(output.status.success(), "{output:?}");
-        assert!(output.stderr.is_empty(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let text = printed(run(&["key", "orders"], None));
-    let (key, entry) = key_and_entry(&text);
-    assert_eq!(text.matches(key).count(), 1, "{text}");
-    let settings = settings_file(entry);
+fn a_key_is_alone_on_standard_output_and_its_settings_entry_beside_it() {
+    let made = run(&["key", "orders"], None);
+    let (key, entry) = key_and_entry(&made);
+    assert!(key.starts_with("mgk_"), "{made:?}");
+    assert_eq!(made.stdout, format!("{key}\n").into_bytes());
+    assert!(!entry.contains(&key), "{entry}");
+    let settings = settings_file(&entry);
     let config = ["--config", settings.path().to_str().unwrap()];
     let served = Process::serve("http://127.0.0.1:1/", &config);
     drop(served);
-
-    let again = printed(run(&["key", "orders"], None));
-    assert_ne!(key_and_entry(&again).0, key);
+    assert_ne!(key_and_entry(&run(&["key", "orders"], None)).0, key);
 }
 
-/// The key and the settings entry in what `key` prints.
-pub fn key_and_entry(text: &str) -> (&str, &str) {
-    let key = text.lines().find(|line| line.starts_with("mgk_")).unwrap();
-    let (_, entry) = text.split_once("\n\n").unwrap();
-    (key, entry)
+/// The key and the settings entry that `key` prints.
+pub fn key_and_entry(output: &Output) -> (String, String) {
+    assert!(output.status.success(), "{output:?}");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (text(&output.stdout).trim().to_owned(), text(&output.stderr))
+}
+
+#[test]
+fn a_variable_that_is_no_setting_stops_the_start() {
+    let mut serve = command(&["serve", "--listen", "nowhere"]);
+    serve.env("MESIBO_APP_TOKEN", TOKEN);
+    serve.env("MESIBO_GRPC_LISTNE", "127.0.0.1:1");
+    // Kubernetes makes it for a Service of this name.
+    serve.env("MESIBO_GRPC_PORT", "tcp://10.0.0.1:50051");
+    let output = serve.output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let [unknown, wrong] = stderr.lines().collect::<Vec<_>>()[..] else {
+        panic!("{stderr}");
+    };
+    assert_eq!(
+        unknown,
+        "mesibo-grpc: MESIBO_GRPC_LISTNE: no such setting; did you mean MESIBO_GRPC_LISTEN?"
+    );
+    assert!(
+        wrong.starts_with("mesibo-grpc: listen: expected"),
+        "{wrong}"
+    );
+}
+
+#[test]
+fn the_password_of_a_proxy_is_no_flag() {
+    let output = run(
+        &["serve", "--upstream-proxy=http://user:s3ntinel@127.0.0.1:1"],
+        Some(TOKEN),
+    );
+    let says = "upstream-proxy: expected no password on the command line, which every user of \
+                the machine can read: it belongs into upstream-proxy-password-file, or the whole \
+                URL into MESIBO_GRPC_UPSTREAM_PROXY or the settings file (--upstream-proxy)";
+    assert_refused(&output, says);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("s3ntinel"));
+}
+
+#[test]
+fn short_help_fits_a_screen_and_long_help_has_groups_and_examples() {
+    for command in ["serve", "sandbox", "health"] {
+        let short = String::from_utf8(run(&[command, "-h"], None).stdout).unwrap();
+        assert!(short.lines().count() <= 40, "{short}");
+    }
+    let help = String::from_utf8(run(&["serve", "--help"], None).stdout).unwrap();
+    for heading in [
+        "Listening:",
+        "TLS:",
+        "Callers:",
+        "Mesibo:",
+        "Requests to Mesibo:",
+        "Limits of calls and connections:",
+        "Shutdown:",
+        "Logs and metrics:",
+    ] {
+        // The group, and its example.
+        let count = help.lines().filter(|line| line.trim() == heading).count();
+        assert_eq!(count, 2, "{heading} in {help}");
+    }
 }
 
 #[tokio::test]
@@ -262,15 +316,15 @@ async fn settings_come_from_flags_then_environment_then_file() {
 
 #[tokio::test]
 async fn the_start_is_logged_with_the_upstream_and_the_proxy_without_its_credentials() {
-    let process = Process::serve(
-        "http://127.0.0.1:1/api.php",
-        &[
-            "--upstream-proxy",
+    let mut serve = command(&["serve", "--upstream-url", "http://127.0.0.1:1/api.php"]);
+    serve
+        .args(["--delete-user-token-op", "userdel", "--lame-duck", "0s"])
+        .env("MESIBO_APP_TOKEN", TOKEN)
+        .env(
+            "MESIBO_GRPC_UPSTREAM_PROXY",
             "http://user:pass@127.0.0.1:3128",
-            "--delete-user-token-op",
-            "userdel",
-        ],
-    );
+        );
+    let process = Process::start(serve);
     process.signal("TERM");
     let (status, printed, log) = process.wait();
     assert!(status.success());
@@ -289,18 +343,54 @@ async fn health_tells_by_its_exit_status_whether_a_server_serves() {
     for service in ["", "mesibo.v1.UserService", "mesibo.v1.MessageService"] {
         let output = health(&["--service", service]);
         assert!(output.status.success(), "{output:?}");
+        assert_eq!(output.stdout, b"SERVING\n");
         assert!(output.stderr.is_empty());
     }
     assert!(health(&[]).status.success());
-    let unknown = health(&["--service", "nothing"]);
-    assert_eq!(unknown.status.code(), Some(1));
-    assert_eq!(
-        String::from_utf8(unknown.stderr).unwrap().lines().count(),
-        1
+    let failed = |output: Output, why: &str| {
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.starts_with("mesibo-grpc: cannot ask "), "{stderr}");
+        assert!(stderr.ends_with(&format!("{why}\n")), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    };
+    failed(
+        health(&["--service", "nothing"]),
+        "it has no service \"nothing\"",
     );
+    let tls = format!("https://{}", process.address);
+    let output = run(&["health", "--address", &tls], None);
+    failed(output, "; perhaps it serves plaintext, at http://");
     process.signal("TERM");
     process.wait();
-    assert_eq!(health(&[]).status.code(), Some(1));
+    failed(
+        health(&[]),
+        "it refuses connections; is the server running?",
+    );
+
+    // A web server, and one that never says a word.
+    for (answer, why) in [
+        (
+            Some("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n"),
+            "; perhaps it serves TLS, at https://",
+        ),
+        (None, "it does not answer within 5s"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            if let Some(answer) = answer {
+                stream.write_all(answer.as_bytes()).unwrap();
+            } else {
+                // Until the client goes away.
+                let _ = stream.read_to_end(&mut Vec::new());
+            }
+        });
+        failed(run(&["health", "--address", &address], None), why);
+        server.join().unwrap();
+    }
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use crate::support::{
     facade::{Bearer, soon},
     get,
     process::command,
-    told,
+    told, write_private,
 };
 
 const OLD_TOKEN: &str = "s3ntinel-old";
@@ -32,15 +32,15 @@ const NEW_TOKEN: &str = "s3ntinel-new";
 /// Puts a file in the place of another, all at once.
 fn replace(path: &Path, content: &str) {
     let new = path.with_extension("new");
-    fs::write(&new, content).unwrap();
+    write_private(&new, content);
     fs::rename(&new, path).unwrap();
 }
 
 /// A server with a token file, and with settings and metrics.
 fn serve(directory: &TempDir, backend: &Backend, settings: &str) -> Process {
     let [token, config] = ["token", "config"].map(|name| directory.path().join(name));
-    fs::write(&token, OLD_TOKEN).unwrap();
-    fs::write(&config, settings).unwrap();
+    write_private(&token, OLD_TOKEN);
+    write_private(&config, settings);
     let mut command = command(&["serve", "--upstream-url", &backend.url()]);
     command
         .args(["--metrics-listen", "127.0.0.1:0"])
@@ -142,11 +142,17 @@ async fn callers_come_and_go_and_a_broken_file_changes_nothing() {
     list(&channel, "s3ntinel-1").await.unwrap();
     list(&channel, "s3ntinel-2").await.unwrap();
 
-    // Each is wrong, and the last would let everyone in.
-    for (failed, broken) in ["[callers", "[callers.x]\nkeys = [\"s3ntinel-3\"]", ""]
-        .into_iter()
-        .enumerate()
-    {
+    // Each is wrong. The third is cut short, and would give a caller more than the whole
+    // file, and the last would let everyone in.
+    let hash = KeyHash::of(b"s3ntinel-3");
+    let cut = format!("[callers.x]\nkeys = [\"{hash}\"]\nmay-call = [\"*\"]");
+    let broken = [
+        "[callers\n",
+        "[callers.x]\nkeys = [\"s3ntinel-3\"]\n",
+        &cut,
+        "",
+    ];
+    for (failed, broken) in broken.into_iter().enumerate() {
         replace(&config, broken);
         reloaded(&server, "callers", "failed", failed as u64 + 1).await;
         list(&channel, "s3ntinel-2").await.unwrap();
@@ -157,6 +163,7 @@ async fn callers_come_and_go_and_a_broken_file_changes_nothing() {
     for mistake in [
         "config: expected TOML: unclosed table",
         "callers.x.keys: expected the hash of a key",
+        "config: expected a newline at the end, without which the file may be incomplete",
         "callers: expected at least one, as before",
     ] {
         assert!(server.log().contains(mistake), "{}", server.log());

@@ -8,4 +8,5 @@ use crate::config::values;
 pub(crate) const CONFIG: Setting<PathBuf> =
     Setting::new(Group::General, "config", "FILE", values::any)
         .places(Places::NotInFile)
+        .common()
         .help("TOML file with settings, by the names of their flags");

@@ -8,6 +8,7 @@ use crate::config::values;
 pub(crate) const LISTEN: Setting<SocketAddr> =
     Setting::new(Group::Listening, "listen", "ADDR", values::address)
         .default("127.0.0.1:50051")
+        .common()
         .help("IP address and port to serve gRPC on; port 0 lets the system choose");
 
 pub(crate) const HEALTH_LISTEN: Setting<SocketAddr> =
@@ -19,6 +20,7 @@ pub(crate) const HEALTH_LISTEN: Setting<SocketAddr> =
 pub(crate) const EMULATOR_LISTEN: Setting<SocketAddr> =
     Setting::new(Group::Listening, "emulator-listen", "ADDR", values::address)
         .default("127.0.0.1:50080")
+        .common()
         .help("IP address and port of the emulated backend; port 0 lets the system choose");
 
 pub(crate) const WORKER_THREADS: Setting<usize> = Setting::new(

@@ -9,6 +9,7 @@ use crate::{config::values, telemetry::Format};
 
 pub(crate) const LOG: Setting<Targets> = Setting::new(Group::Logs, "log", "LEVEL", values::log)
     .default("info")
+    .common()
     .help(
         "Level of the log: off, error, warn, info, debug or trace, or a list such as \
              warn,mesibo_grpc=debug",
@@ -17,6 +18,7 @@ pub(crate) const LOG: Setting<Targets> = Setting::new(Group::Logs, "log", "LEVEL
 pub(crate) const LOG_FORMAT: Setting<Format> =
     Setting::new(Group::Logs, "log-format", "text|json", values::log_format)
         .default("text")
+        .common()
         .help("Format of the log: text for people, or json, an object a line");
 
 /// `None` serves no metrics.
@@ -27,6 +29,7 @@ pub(crate) const METRICS_LISTEN: Setting<Option<SocketAddr>> = Setting::new(
     values::address_or_none,
 )
 .default("127.0.0.1:9464")
+.common()
 .help("IP address and port to serve metrics on, at /metrics, for Prometheus; or none");
 
 /// Several sandboxes run side by side on a machine, and nobody monitors them.

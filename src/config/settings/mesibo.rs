@@ -24,6 +24,7 @@ pub(crate) const APP_TOKEN_FILE: Setting<(SecretString, PathBuf)> = Setting::new
     files::token_with_path,
 )
 .env("MESIBO_APP_TOKEN_FILE")
+.common()
 .help("File that holds the token of the Mesibo application");
 
 pub(crate) const UPSTREAM_URL: Setting<Url> =
@@ -35,7 +36,20 @@ pub(crate) const UPSTREAM_URL: Setting<Url> =
 pub(crate) const UPSTREAM_PROXY: Setting<Proxy> =
     Setting::new(Group::Mesibo, "upstream-proxy", "URL", urls::proxy)
         .secret()
-        .help("HTTP proxy on the way to Mesibo; a loopback upstream is never proxied");
+        .common()
+        .help(
+            "HTTP proxy on the way to Mesibo; a loopback upstream is never proxied. A password \
+             in it is for the environment and the settings file only",
+        );
+
+/// The password, and the path of its file.
+pub(crate) const UPSTREAM_PROXY_PASSWORD_FILE: Setting<(SecretString, PathBuf)> = Setting::new(
+    Group::Mesibo,
+    "upstream-proxy-password-file",
+    "FILE",
+    files::password,
+)
+.help("File that holds the password for the user in upstream-proxy");
 
 pub(crate) const UPSTREAM_CA_FILE: Setting<Vec<u8>> = Setting::new(
     Group::Mesibo,

@@ -55,6 +55,8 @@ pub struct About {
     pub group: Group,
     /// The places that the setting may be in.
     pub places: Places,
+    /// Whether `-h` shows the setting.
+    pub is_common: bool,
     /// Whether a value may be a secret, which messages do not show.
     pub is_secret: bool,
     /// The environment variable, if it does not follow from the name.
@@ -112,6 +114,7 @@ impl<T> Setting<T> {
             help: "",
             group,
             places: Places::All,
+            is_common: false,
             is_secret: false,
             env: None,
         };
@@ -135,6 +138,11 @@ impl<T> Setting<T> {
 
     const fn places(mut self, places: Places) -> Self {
         self.about.places = places;
+        self
+    }
+
+    const fn common(mut self) -> Self {
+        self.about.is_common = true;
         self
     }
 
@@ -182,6 +190,23 @@ impl Group {
             Self::Shutdown => "Shutdown",
             Self::Logs => "Logs and metrics",
             Self::Health => "Server to ask",
+        }
+    }
+
+    /// Flags of the group, as an example.
+    #[must_use]
+    pub fn example(self) -> &'static str {
+        match self {
+            Self::General => "--config /etc/mesibo-grpc/settings.toml",
+            Self::Listening => "--listen 127.0.0.1:50051 --health-listen 127.0.0.1:50052",
+            Self::Tls => "--tls-certificate-file tls.crt --tls-key-file tls.key",
+            Self::Callers => "--default-app shop --open-reflection",
+            Self::Mesibo => "--app-token-file token --upstream-proxy http://10.0.0.1:3128",
+            Self::Requests => "--upstream-max-in-flight 256 --upstream-max-wait 250ms",
+            Self::Limits => "--default-deadline 5s --max-deadline 30s",
+            Self::Shutdown => "--shutdown-grace 30s",
+            Self::Logs => "--log warn,mesibo_grpc=info --log-format json",
+            Self::Health => "--address https://localhost:50051 --ca-file ca.crt",
         }
     }
 }

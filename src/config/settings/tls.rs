@@ -3,23 +3,35 @@
 use std::path::PathBuf;
 
 use super::{Group, Setting};
-use crate::config::values;
+use crate::config::values::{self, files};
 
-pub(crate) const TLS_CERTIFICATE_FILE: Setting<PathBuf> =
-    Setting::new(Group::Tls, "tls-certificate-file", "FILE", values::any).help(
-        "PEM file of the server's certificate and its chain; plaintext if not set. Read again \
+pub(crate) const TLS_CERTIFICATE_FILE: Setting<PathBuf> = Setting::new(
+    Group::Tls,
+    "tls-certificate-file",
+    "FILE",
+    files::certificates_path,
+)
+.common()
+.help(
+    "PEM file of the server's certificate and its chain; plaintext if not set. Read again \
          when it changes",
-    );
+);
 
 pub(crate) const TLS_KEY_FILE: Setting<PathBuf> =
-    Setting::new(Group::Tls, "tls-key-file", "FILE", values::any)
+    Setting::new(Group::Tls, "tls-key-file", "FILE", files::key)
+        .common()
         .help("PEM file of the certificate's private key. Read again when it changes");
 
-pub(crate) const TLS_CLIENT_CA_FILE: Setting<PathBuf> =
-    Setting::new(Group::Tls, "tls-client-ca-file", "FILE", values::any).help(
-        "PEM file of the certificate authorities of clients, for mutual TLS. Read again when \
+pub(crate) const TLS_CLIENT_CA_FILE: Setting<PathBuf> = Setting::new(
+    Group::Tls,
+    "tls-client-ca-file",
+    "FILE",
+    files::certificates_path,
+)
+.help(
+    "PEM file of the certificate authorities of clients, for mutual TLS. Read again when \
          it changes",
-    );
+);
 
 /// Whether a client may connect without a certificate.
 pub(crate) const TLS_CLIENT_CERTIFICATE: Setting<bool> = Setting::new(

@@ -70,11 +70,15 @@ fn utc(text: &str) -> Result<SystemTime, String> {
 
 /// The hash of a key.
 fn key_hash(text: &str) -> Result<KeyHash, String> {
-    KeyHash::parse(text).ok_or_else(|| {
+    let hash = KeyHash::parse(text).ok_or(
         "expected the hash of a key, sha256: and 64 hexadecimal digits, as mesibo-grpc key \
-         NAME makes it"
-            .into()
-    })
+         NAME makes it",
+    )?;
+    // A header `authorization: Bearer ` without a key would match it.
+    if hash == KeyHash::of(b"") {
+        return Err("expected the hash of a key, and this is that of an empty one".into());
+    }
+    Ok(hash)
 }
 
 /// A DNS name or a URI, as client certificates have them.

@@ -36,6 +36,11 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:50051".into())
 }
 
+/// Whether other machines may reach an address.
+pub(super) fn is_exposed(address: SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
+}
+
 /// An IP address and a port, or `none`.
 pub(super) fn address_or_none(text: &str) -> Result<Option<SocketAddr>, String> {
     if text == "none" {

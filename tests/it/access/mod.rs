@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tonic::{Request, Response, Status, client::Grpc, metadata::MetadataMap, transport::Channel};
 use tonic_prost::ProstCodec;
 
-use crate::support::{Answer, Backend, EVERYTHING, Facade, facade};
+use crate::support::{Answer, Backend, EVERYTHING, Facade, facade, write_private};
 
 /// The tokens of the two apps.
 const SHOP_TOKEN: &str = "s3ntinel-shop";
@@ -69,7 +69,7 @@ impl Fixture {
 /// Writes the settings file, and gives its path.
 fn write_settings(directory: &Path, shop: &str, support: &str, tables: &str) -> String {
     for (app, token) in [("shop", SHOP_TOKEN), ("support", SUPPORT_TOKEN)] {
-        fs::write(directory.join(app), token).unwrap();
+        write_private(&directory.join(app), token);
     }
     let directory_name = directory.display();
     let hash = |key: &str| KeyHash::of(key.as_bytes());

@@ -1,8 +1,9 @@
 //! What the program refuses to start with.
 
-use std::{fs, path::Path, process::Output};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Output};
 
 use mesibo_grpc::access::key::KeyHash;
+use tempfile::NamedTempFile;
 
 use crate::{
     program::assert_refused,
@@ -35,7 +36,7 @@ fn an_address_that_others_reach_takes_callers_and_tls_or_an_explicit_word() {
     let exposed = ["--listen", "0.0.0.0:0"];
     assert_refused(
         &serve(&exposed, none),
-        "listen: expected a loopback address, for everyone who reaches another may use the \
+        "listen: expected a loopback address, for everyone who reaches 0.0.0.0:0 may use the \
          application's token; define callers in the settings file (mesibo-grpc key NAME makes \
          one), or set allow-anonymous",
     );
@@ -45,8 +46,8 @@ fn an_address_that_others_reach_takes_callers_and_tls_or_an_explicit_word() {
     );
     assert_refused(
         &serve(&exposed, callers),
-        "listen: expected a loopback address, for on the way to another everyone can read the \
-         callers' keys; set tls-certificate-file and tls-key-file, or, if something in front \
+        "listen: expected a loopback address, for on the way to 0.0.0.0:0 everyone can read \
+         the callers' keys; set tls-certificate-file and tls-key-file, or, if something in front \
          does the TLS, allow-plaintext",
     );
     assert_refused(
@@ -61,21 +62,100 @@ fn an_address_that_others_reach_takes_callers_and_tls_or_an_explicit_word() {
     }
 }
 
-#[test]
-fn a_file_with_a_secret_is_not_for_everyone() {
-    use std::os::unix::fs::PermissionsExt as _;
+/// Starts a server, ends it, and gives its log.
+fn log_of(listen: &str, args: &[&str]) -> String {
+    let server = Process::serve_on(listen, "http://127.0.0.1:1/", args);
+    server.signal("TERM");
+    let (_, _, log) = server.wait();
+    log
+}
 
-    let secret = settings_file("upstream-proxy = \"http://user:s3ntinel@127.0.0.1:3128\"\n");
-    let open = settings_file("upstream-proxy = \"http://127.0.0.1:3128\"\n");
-    for file in [&secret, &open] {
-        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).unwrap();
+#[test]
+fn what_is_allowed_but_dangerous_is_warned_of() {
+    let callers = settings_file(&caller());
+    let callers = callers.path().to_str().unwrap();
+    let metrics = "metrics-listen: every machine that reaches 0.0.0.0:0 can read the metrics";
+    for (args, warning) in [
+        (
+            &["--allow-anonymous"][..],
+            "allow-anonymous: every client that reaches 0.0.0.0:0 may use the application's token",
+        ),
+        (
+            &["--allow-plaintext", "--config", callers],
+            "allow-plaintext: keys of callers come to 0.0.0.0:0 in plaintext",
+        ),
+        (
+            &["--allow-anonymous", "--metrics-listen", "0.0.0.0:0"],
+            metrics,
+        ),
+    ] {
+        let log = log_of("0.0.0.0:0", args);
+        assert!(log.contains("WARN") && log.contains(warning), "{log}");
     }
+    let log = log_of("127.0.0.1:0", &["--metrics-listen", "127.0.0.1:0"]);
+    assert!(!log.contains("WARN"), "{log}");
+}
+
+#[test]
+fn a_sandbox_that_others_reach_is_refused_in_its_own_words() {
+    let output = command(&["sandbox", "--listen", "0.0.0.0:0"]).output();
+    assert_refused(
+        &output.unwrap(),
+        "listen: expected a loopback address, for everyone who reaches 0.0.0.0:0 may use the \
+         sandbox; define callers",
+    );
+}
+
+fn set_mode(file: &NamedTempFile, mode: u32) {
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_settings_file_is_not_for_everyone_to_write_nor_to_read_with_a_secret() {
+    let secret = settings_file("upstream-proxy = \"http://user:s3ntinel@127.0.0.1:3128\"");
+    let open = settings_file("upstream-proxy = \"http://127.0.0.1:3128\"");
+    set_mode(&secret, 0o644);
+    set_mode(&open, 0o644);
     assert_refused(
         &serve(&["--listen", "127.0.0.1:0"], secret.path()),
-        "config: the file can be read by everyone, and holds a secret, the password in \
-         upstream-proxy; take the permission away, with chmod o-r",
+        "config: every user can read the file, which holds a secret; take the permission away, \
+         with chmod o-r; the secret is the password in upstream-proxy",
     );
     serves("127.0.0.1:0", &[], open.path());
-    fs::set_permissions(secret.path(), fs::Permissions::from_mode(0o640)).unwrap();
+    set_mode(&secret, 0o640);
     serves("127.0.0.1:0", &[], secret.path());
+    set_mode(&open, 0o666);
+    assert_refused(
+        &serve(&["--listen", "127.0.0.1:0"], open.path()),
+        "config: every user can write the file; take the permission away, with chmod o-w",
+    );
+}
+
+#[test]
+fn a_token_that_every_user_can_read_or_write_is_refused() {
+    let token = settings_file("s3cr3t");
+    let path = token.path().to_str().unwrap();
+    let start = || {
+        let args = ["serve", "--listen", "127.0.0.1:0", "--app-token-file", path];
+        command(&args).output().unwrap()
+    };
+    for (mode, says) in [
+        (0o644, "app-token-file: every user can read the file"),
+        (0o666, "app-token-file: every user can write the file"),
+    ] {
+        set_mode(&token, mode);
+        assert_refused(&start(), says);
+    }
+}
+
+#[test]
+fn the_hash_of_the_empty_key_is_no_key() {
+    let hash = KeyHash::of(b"");
+    let settings = settings_file(&format!(
+        "[callers.orders]\nkeys = [\"{hash}\"]\nmay-call = [\"*\"]"
+    ));
+    assert_refused(
+        &serve(&["--listen", "127.0.0.1:0"], settings.path()),
+        "callers.orders.keys: expected the hash of a key, and this is that of an empty one",
+    );
 }

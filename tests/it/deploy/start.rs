@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{image, read};
 use crate::{
-    support::{Process, TOKEN, process::command},
+    support::{Process, TOKEN, process::command, write_private},
     tls::authority::{Authority, Identity},
 };
 
@@ -94,7 +94,7 @@ impl Start {
         for (path, content) in &self.files {
             let path = root.path().join(path.trim_start_matches('/'));
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
+            write_private(&path, content);
         }
         root
     }

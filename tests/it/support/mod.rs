@@ -8,8 +8,11 @@ pub mod thread;
 
 use std::{
     collections::HashMap,
+    fs::OpenOptions,
     io::{self, Write as _},
     net::SocketAddr,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
 };
 
 pub use backend::{Answer, Backend};
@@ -64,11 +67,19 @@ pub fn telling(code: Code, domain: &str, reason: &str, metadata: &[(&str, &str)]
     (code, domain.to_owned(), reason.to_owned(), metadata)
 }
 
-/// A settings file.
+/// A settings file. Its last line ends, as it must.
 pub fn settings_file(content: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
-    file.write_all(content.as_bytes()).unwrap();
+    writeln!(file, "{content}").unwrap();
     file
+}
+
+/// Writes a file that its user alone can read, as a secret must be.
+pub fn write_private(path: &Path, content: &str) {
+    let mut file = OpenOptions::new();
+    let file = file.create(true).truncate(true).write(true).mode(0o600);
+    let mut file = file.open(path).unwrap();
+    file.write_all(content.as_bytes()).unwrap();
 }
 
 /// Fails if a text that came out of a server has a secret in it.

@@ -13,6 +13,8 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
+use crate::support::write_private;
+
 /// How many authorities there are.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
@@ -118,7 +120,7 @@ impl Files {
             ("tls.key", &identity.key),
             ("clients.crt", client_authorities),
         ] {
-            fs::write(root.join(&folder).join(name), content).unwrap();
+            write_private(&root.join(&folder).join(name), content);
         }
         symlink(&folder, root.join("..new")).unwrap();
         fs::rename(root.join("..new"), root.join("..data")).unwrap();

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     program::key_and_entry,
-    support::{Answer, Backend, EVERYTHING, Process, process::command, told},
+    support::{Answer, Backend, EVERYTHING, Process, process::command, told, write_private},
 };
 
 /// The settings file of the document, with keys of its callers in the place of those that
@@ -36,12 +36,11 @@ fn settings(directory: &Path, files: &Files) -> (String, [String; 2]) {
         .collect();
     let keys = [("orders", 1), ("accounts", 2)].map(|(name, index)| {
         let output = command(&["key", name]).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let (key, entry) = key_and_entry(&text);
+        let (key, entry) = key_and_entry(&output);
         let (_, hash) = entry.split_once('"').unwrap();
         let (hash, _) = hash.split_once('"').unwrap();
         settings = settings.replace(&hashes[index], hash);
-        key.to_owned()
+        key
     });
     (settings, keys)
 }
@@ -95,7 +94,8 @@ async fn the_settings_file_of_the_document_does_what_it_says() {
     let files = Files::new(&authority.issue(&[NAME]), &clients.pem);
     let directory = tempfile::tempdir().unwrap();
     for app in ["shop", "support"] {
-        fs::write(directory.path().join(app), format!("s3ntinel-{app}")).unwrap();
+        let token = format!("s3ntinel-{app}");
+        write_private(&directory.path().join(app), &token);
     }
     let (settings, [orders, accounts]) = settings(directory.path(), &files);
     let config = directory.path().join("mesibo-grpc.toml");
