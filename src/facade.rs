@@ -21,6 +21,8 @@ use crate::{
         ServiceMetrics, TokenDeletion, Upstream, group::Groups, message::Messages, user::Users,
     },
     telemetry::{
+        self,
+        audit::AuditLog,
         exporter::Exporter,
         metrics::PREFIX,
         upstream::{States, UpstreamMetrics},
@@ -36,6 +38,7 @@ pub struct Facade {
     reloads: Vec<Reload>,
     reload_metrics: ReloadMetrics,
     exporter: Option<(Exporter, Registry)>,
+    audit: AuditLog,
 }
 
 /// The metrics of all parts.
@@ -55,6 +58,8 @@ impl Facade {
     ///
     /// If anything that a setting names cannot be used, in a line that names the setting.
     pub async fn bind(config: Config) -> Result<Self, String> {
+        let audit = AuditLog::start(config.audit, config.log_format)
+            .map_err(|mistake| format!("audit-log: {mistake}"))?;
         let mut registry = Registry::default();
         let metrics = Metrics::default();
         let mut reloads = Vec::new();
@@ -73,6 +78,7 @@ impl Facade {
         let apps =
             Apps::new(apps, &config.default_app).ok_or("default-app: expected one of the apps")?;
         metrics.register(&mut registry, &apps, clients.clone());
+        audit.register(registry.sub_registry_with_prefix(PREFIX));
         let access = Access::new(
             config.callers,
             Arc::new(apps),
@@ -86,6 +92,7 @@ impl Facade {
             reloads.push(reload_of_callers(file, access.clone())?);
         }
 
+        let max_request_bytes = config.server.limits.max_request_bytes;
         let server = Server::bind(config.server, &metrics.server)
             .await
             .map_err(|(setting, error)| format!("{setting}: {error}"))?;
@@ -94,7 +101,10 @@ impl Facade {
             Some(listen) => {
                 let exporter = Exporter::bind(listen).await;
                 let exporter = exporter.map_err(|error| {
-                    format!("metrics-listen: {error}; set another address, or none")
+                    format!(
+                        "metrics-listen: cannot listen on {listen}: {error}; set another address, \
+                         or none"
+                    )
                 })?;
                 Some((exporter, registry))
             }
@@ -102,15 +112,16 @@ impl Facade {
         if config.token_deletion == TokenDeletion::UserDel {
             tracing::warn!("DeleteUserToken sends userdel, which deletes the user at Mesibo");
         }
-        let upstream = Upstream::new(config.error_codes, metrics.service);
+        let upstream = Upstream::new(config.error_codes, metrics.service, audit.clone());
         Ok(Self {
             server,
-            services: services(&upstream, config.token_deletion, config.max_request_bytes),
+            services: services(&upstream, config.token_deletion, max_request_bytes),
             access,
             clients,
             reloads,
             reload_metrics: metrics.reload,
             exporter,
+            audit,
         })
     }
 
@@ -146,19 +157,21 @@ impl Facade {
         background.spawn(reload::watch(self.reloads, self.reload_metrics));
         let access = self.access.clone();
         background.spawn(async move { access.warn_of_key_ends().await });
+        let audit = self.audit.clone();
+        background.spawn(async {
+            if let Err(error) = audit.reopen_on_hangup().await {
+                tracing::error!(%error, "the audit is not opened again at a SIGHUP");
+            }
+        });
         if let Some((exporter, registry)) = self.exporter {
-            background.spawn(async {
-                if let Err(error) = exporter.serve(registry).await {
-                    tracing::error!(%error, "metrics are served no longer");
-                }
-            });
+            background.spawn(exporter.serve(registry));
         }
         let clients = self.clients;
         let drained = async {
             join_all(clients.iter().map(Client::drained)).await;
         };
         self.server
-            .serve(self.services, self.access, shutdown, drained)
+            .serve(self.services, self.access, self.audit, shutdown, drained)
             .await
     }
 }
@@ -172,6 +185,7 @@ impl Metrics {
         self.upstream.register(own);
         own.register_collector(Box::new(States(clients)));
         self.reload.register(own);
+        telemetry::register(own);
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         own.register("build", "The program that runs", build);
     }

@@ -1,13 +1,13 @@
 //! Finding out who calls, and whether they may.
 
-use std::{hint::black_box, sync::Arc};
+use std::{hint::black_box, net::SocketAddr, sync::Arc};
 
 use divan::Bencher;
 use http::{HeaderMap, header::AUTHORIZATION};
 use mesibo::Client;
 use mesibo_grpc::{
     access::{Access, Caller, CallerMetrics, key::KeyHash},
-    call::{App, Apps, Peer, Policy, Stop},
+    call::{App, Apps, Peer, Policy, Record, RequestId, Stop, Stopping},
     config::Config,
 };
 
@@ -44,6 +44,13 @@ fn access(callers: usize) -> Access {
     Access::new(callers, Arc::new(apps), false, &CallerMetrics::default())
 }
 
+/// What is known of a call before it is admitted.
+fn record(stopping: Stopping) -> Record {
+    let address = SocketAddr::from(([127, 0, 0, 1], 50_000));
+    let id = RequestId::of(&HeaderMap::new());
+    Record::new(id, Peer::new(address, None, stopping))
+}
+
 #[divan::bench(args = [1, 100, 10_000])]
 fn with_a_key(bencher: Bencher, callers: usize) {
     let access = access(callers);
@@ -51,9 +58,9 @@ fn with_a_key(bencher: Bencher, callers: usize) {
     let key = format!("Bearer key-{}", callers / 2);
     headers.insert(AUTHORIZATION, key.parse().expect("it is ASCII"));
     let (_stop, stopping) = Stop::new();
-    let peer = Peer::new(None, stopping);
+    let record = record(stopping);
     bencher.bench(|| {
-        let admitted = access.admit(Policy::of_path(PATH), black_box(&headers), &peer);
+        let admitted = access.admit(Policy::of_path(PATH), black_box(&headers), &record);
         admitted.expect("it may call")
     });
 }
@@ -64,9 +71,9 @@ fn with_a_wrong_key(bencher: Bencher) {
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, "Bearer wrong".parse().expect("it is ASCII"));
     let (_stop, stopping) = Stop::new();
-    let peer = Peer::new(None, stopping);
+    let record = record(stopping);
     bencher.bench(|| {
-        let denied = access.admit(Policy::of_path(PATH), black_box(&headers), &peer);
+        let denied = access.admit(Policy::of_path(PATH), black_box(&headers), &record);
         denied.err().expect("it may not")
     });
 }

@@ -69,6 +69,13 @@ impl KeyHash {
         Self::of(key.expose_secret().as_bytes())
     }
 
+    /// The first bytes of the hash, by which the log names a key.
+    #[must_use]
+    pub fn prefix(&self) -> [u8; 4] {
+        let [a, b, c, d, ..] = self.0;
+        [a, b, c, d]
+    }
+
     /// Reads a hash in the form of the settings: `sha256:` and 64 hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -1,34 +1,19 @@
 //! The keys of all callers: until when each is valid, and when it was last used.
 
 use std::{
-    collections::{HashMap, HashSet},
-    fmt,
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
-
-use arc_swap::ArcSwap;
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _},
-    metrics::{MetricType, family::Family, gauge::Gauge},
-};
-use tokio::time::interval;
 
 use super::{
-    caller::{Caller, Callers},
+    caller::Caller,
     key::{Key, KeyHash},
 };
 use crate::call::Denial;
-
-/// How long before its end the log warns of a key.
-const NOTICE: Duration = Duration::from_hours(7 * 24);
-
-/// How often ends are looked for.
-const INTERVAL: Duration = Duration::from_mins(1);
 
 /// The keys of all callers, by their hashes.
 #[derive(Debug, Default)]
@@ -36,9 +21,9 @@ pub(super) struct Keys(HashMap<KeyHash, Known>);
 
 /// What is known of a key.
 #[derive(Debug)]
-struct Known {
-    key: Key,
-    caller: Arc<Caller>,
+pub(super) struct Known {
+    pub(super) key: Key,
+    pub(super) caller: Arc<Caller>,
     state: Arc<State>,
 }
 
@@ -48,15 +33,6 @@ struct State {
     used: AtomicU64,
     /// When the log had a line about its use after its end.
     told: AtomicU64,
-}
-
-/// The times of the keys in the metrics, as long as the settings have them.
-pub struct KeyTimes(pub(super) Arc<ArcSwap<Callers>>);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfKey {
-    caller: Arc<str>,
-    key: String,
 }
 
 impl Keys {
@@ -86,9 +62,14 @@ impl Keys {
         }
     }
 
-    /// The caller who shows this key, if it is valid now.
-    pub(super) fn caller(&self, key: &[u8]) -> Result<&Arc<Caller>, Denial> {
-        let known = self.0.get(&KeyHash::of(key)).ok_or(Denial::WrongKey)?;
+    /// What is known of each key.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Known> {
+        self.0.values()
+    }
+
+    /// The caller with the key of this hash, if it is valid now.
+    pub(super) fn caller_of(&self, hash: &KeyHash) -> Result<&Arc<Caller>, Denial> {
+        let known = self.0.get(hash).ok_or(Denial::WrongKey)?;
         let now = SystemTime::now();
         if known.key.is_over(now) {
             known.tell_of_use_after_end(now);
@@ -102,6 +83,11 @@ impl Keys {
 }
 
 impl Known {
+    /// When the key was last used, in seconds since 1970. 0 is never.
+    pub(super) fn last_used(&self) -> u64 {
+        self.state.used.load(Ordering::Relaxed)
+    }
+
     /// Once a minute at the most: whoever has the key can make any number of calls.
     fn tell_of_use_after_end(&self, now: SystemTime) {
         let (now, told) = (seconds(now), self.state.told.load(Ordering::Relaxed));
@@ -119,13 +105,6 @@ impl Known {
             );
         }
     }
-
-    fn labels(&self) -> OfKey {
-        OfKey {
-            caller: Arc::clone(&self.caller.name),
-            key: self.key.hash.id(),
-        }
-    }
 }
 
 impl State {
@@ -137,77 +116,16 @@ impl State {
     }
 }
 
-impl Collector for KeyTimes {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let expiry = Family::<OfKey, Gauge>::default();
-        let last_used = Family::<OfKey, Gauge>::default();
-        let set = |family: &Family<OfKey, Gauge>, known: &Known, seconds: u64| {
-            let gauge = family.get_or_create_owned(&known.labels());
-            gauge.set(seconds.try_into().unwrap_or(i64::MAX));
-        };
-        for known in self.0.load().keys().0.values() {
-            set(&last_used, known, known.state.used.load(Ordering::Relaxed));
-            if let Some(end) = known.key.not_after {
-                set(&expiry, known, seconds(end));
-            }
-        }
-        for (name, help, family) in [
-            (
-                "key_expiry_timestamp_seconds",
-                "When a key with not-after ends, in seconds since 1970",
-                expiry,
-            ),
-            (
-                "key_last_used_timestamp_seconds",
-                "When a key was last used, in seconds since 1970, or 0",
-                last_used,
-            ),
-        ] {
-            let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            family.encode(encoder)?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for KeyTimes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyTimes")
-    }
-}
-
-/// Warns of each key once, from a week before its end on.
-pub(super) async fn warn_of_ends(callers: &ArcSwap<Callers>) {
-    let mut ticks = interval(INTERVAL);
-    let mut told = HashSet::new();
-    loop {
-        ticks.tick().await;
-        let now = SystemTime::now();
-        for known in callers.load().keys().0.values() {
-            let Some(end) = known.key.not_after else {
-                continue;
-            };
-            if now + NOTICE < end || !told.insert(known.key) {
-                continue;
-            }
-            tracing::warn!(
-                caller = &*known.caller.name,
-                key = known.key.hash.id(),
-                not_after = %humantime::format_rfc3339_seconds(end),
-                "a key ends, or has ended, at its not-after: give the caller a new key, and \
-                 take this one out of the settings"
-            );
-        }
-    }
-}
-
-fn seconds(time: SystemTime) -> u64 {
+/// Seconds since 1970.
+pub(super) fn seconds(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn key(not_after: Option<SystemTime>) -> Key {

@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::caller::Callers;
+use super::callers::Callers;
 use crate::{
     call::{Apps, Denial},
     status::Reason,
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct CallerMetrics {
     calls: Family<OfCaller, Counter>,
-    denied: Family<[(&'static str, &'static str); 1], Counter>,
+    denied: Family<Denied, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -27,11 +27,18 @@ struct OfCaller {
     app: Arc<str>,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Denied {
+    reason: &'static str,
+    /// Empty if nobody knows who called.
+    caller: Arc<str>,
+}
+
 impl CallerMetrics {
     /// Registers the metrics. Every reason is there from the start.
     pub fn register(&self, registry: &mut Registry) {
         for reason in Reason::DENIALS {
-            let _ = self.denied_for(*reason);
+            let _ = self.denied_for(*reason, "".into());
         }
         registry.register(
             "caller_calls",
@@ -40,7 +47,8 @@ impl CallerMetrics {
         );
         registry.register(
             "denied",
-            "Calls that were not allowed, by the reason that their statuses give",
+            "Calls that were not allowed, by the reason that their statuses give and the caller \
+             if it is known",
             self.denied.clone(),
         );
     }
@@ -59,9 +67,10 @@ impl CallerMetrics {
         self.calls_of(caller, app).inc();
     }
 
-    /// Counts a call that was denied.
-    pub fn denied(&self, denial: &Denial) {
-        self.denied_for(Reason::of(denial)).inc();
+    /// Counts a call that was denied, of a caller if it is known.
+    pub fn denied(&self, denial: &Denial, caller: Option<&Arc<str>>) {
+        let caller = caller.map_or_else(|| "".into(), Arc::clone);
+        self.denied_for(Reason::of(denial), caller).inc();
     }
 
     fn calls_of(&self, caller: &Arc<str>, app: &Arc<str>) -> Counter {
@@ -71,8 +80,10 @@ impl CallerMetrics {
         })
     }
 
-    fn denied_for(&self, reason: Reason) -> Counter {
-        self.denied
-            .get_or_create_owned(&[("reason", reason.as_str())])
+    fn denied_for(&self, reason: Reason, caller: Arc<str>) -> Counter {
+        self.denied.get_or_create_owned(&Denied {
+            reason: reason.as_str(),
+            caller,
+        })
     }
 }

@@ -11,32 +11,42 @@
 //! and the rest of the rate; and, once the message breaks no rule, the caller's share of
 //! the operations in flight, and the app's rate.
 //!
-//! - [`caller`]: the callers, and what each may do
+//! - [`caller`]: a caller, and what it may do
+//! - `callers`: the callers that the settings define
 //! - [`key`]: API keys, of which only the hashes are kept
-//! - `keys`: the keys of all callers: their ends, and their last use
+//! - `keys`: the keys of all callers
+//! - `key_times`: when keys end and were last used
 //! - `metrics`: the metrics of callers
 //! - [`pattern`]: patterns of addresses
 //! - `share`: a caller's share of the operations in flight
+//! - `standing`: whether a call that was let in may still be made
 
 pub mod caller;
+mod callers;
 pub mod key;
+mod key_times;
 mod keys;
 mod metrics;
 pub mod pattern;
 mod share;
+mod standing;
 
 use std::{num::NonZeroU32, sync::Arc};
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, header::AUTHORIZATION};
+use tokio::sync::watch;
 
 use crate::call::{
-    App, Apps, Asked, Claim, Context, Denial, Peer, Policy, Slot, context::Gate, policy::Audience,
-    rate::Exceeded,
+    App, Apps, Asked, Claim, Context, Credential, Denial, Policy, Record, Slot, context::Gate,
+    policy::Audience, rate::Exceeded,
 };
-pub use caller::{Caller, Callers};
-pub use keys::KeyTimes;
+pub use caller::Caller;
+pub use callers::Callers;
+use key::KeyHash;
+pub use key_times::KeyTimes;
 pub use metrics::CallerMetrics;
+pub use standing::Standing;
 
 /// The scheme of a key in `authorization`, RFC 6750.
 const SCHEME: &str = "bearer";
@@ -45,6 +55,8 @@ const SCHEME: &str = "bearer";
 #[derive(Clone)]
 pub struct Access {
     callers: Arc<ArcSwap<Callers>>,
+    /// Tells that the callers were replaced.
+    changes: watch::Sender<()>,
     apps: Arc<Apps>,
     open_reflection: bool,
     metrics: CallerMetrics,
@@ -73,6 +85,7 @@ impl Access {
         metrics.expect(&callers, &apps);
         Self {
             callers: Arc::new(ArcSwap::from_pointee(callers)),
+            changes: watch::Sender::new(()),
             apps,
             open_reflection,
             metrics: metrics.clone(),
@@ -85,11 +98,12 @@ impl Access {
         self.callers.load_full()
     }
 
-    /// Replaces the callers, from the next call on.
+    /// Replaces the callers, from the next call on. Streams of those who are gone end.
     pub fn replace(&self, callers: Vec<Caller>) {
         let callers = Callers::replacing(&self.callers.load(), callers, &self.apps);
         self.metrics.expect(&callers, &self.apps);
         self.callers.store(Arc::new(callers));
+        self.changes.send_replace(());
     }
 
     /// The times of the callers' keys, for the metrics.
@@ -100,13 +114,14 @@ impl Access {
 
     /// Warns in the log of keys that end within a week, or have ended. Never completes.
     pub async fn warn_of_key_ends(&self) {
-        keys::warn_of_ends(&self.callers).await;
+        key_times::warn_of_ends(&self.callers).await;
     }
 
     /// Decides on a call by its policy, its metadata, and the peer, before its message is
     /// read: it takes the first unit of the caller's rate, so that nobody has messages read
     /// for nothing. `policy` is `None` for an RPC that does not exist. `Ok(None)` is a call
     /// outside of the contract that may be made.
+    /// `record` learns who calls and for which app, whatever is decided.
     ///
     /// # Errors
     ///
@@ -115,17 +130,19 @@ impl Access {
         &self,
         policy: Option<&'static Policy>,
         headers: &HeaderMap,
-        peer: &Peer,
+        record: &Record,
     ) -> Result<Option<Admitted>, Denial> {
-        let audience = policy.map(|policy| policy.audience);
-        if audience == Some(Audience::Everyone)
-            || audience == Some(Audience::Tools) && self.open_reflection
-        {
+        if policy.is_some_and(|policy| self.is_for_everyone(policy)) {
             return Ok(None);
         }
-        let callers = self.callers.load();
-        let caller = identify(&callers, headers, peer)?;
         let contract = policy.filter(|policy| policy.audience == Audience::Callers);
+        let app = contract.and_then(|_| self.apps.of(headers));
+        if let Some(app) = app {
+            record.is_for(&app.name);
+        }
+        let callers = self.callers.load();
+        let caller = identify(&callers, headers, record)?;
+        record.identified(&caller.name);
         let Some(policy) = contract else {
             take_first(caller)?;
             return Ok(None);
@@ -139,48 +156,51 @@ impl Access {
         }))
     }
 
-    /// Counts a call that was denied.
-    pub fn count(&self, denial: &Denial) {
-        self.metrics.denied(denial);
+    /// Whether whoever calls may call an RPC.
+    fn is_for_everyone(&self, policy: &Policy) -> bool {
+        match policy.audience {
+            Audience::Everyone => true,
+            Audience::Tools => self.open_reflection,
+            Audience::Callers => false,
+        }
+    }
+
+    /// Counts a call that was denied, of a caller if it is known.
+    pub fn count(&self, denial: &Denial, caller: Option<&Arc<str>>) {
+        self.metrics.denied(denial, caller);
     }
 }
 
 impl Gate for Access {
     fn admit(&self, context: &Context, asked: &Asked<'_>) -> Result<(), Denial> {
         let callers = self.callers.load();
-        let admit = || {
-            let caller = callers.named(&context.caller).ok_or(Denial::WrongKey)?;
-            allowed(caller, context.policy, Some(&context.app))?;
-            claim(caller, asked.right)?;
-            let rate = caller.rate.as_deref();
-            let taken = rate.map_or(Ok(()), |rate| {
-                if context.policy.is_streaming {
-                    rate.take(asked.units)
-                } else {
-                    rate.take_rest(asked.units)
-                }
-            });
-            taken.map_err(|exceeded| rate_denial(exceeded, "caller", asked.units))
-        };
-        admit().inspect_err(|denial| self.count(denial))
+        let caller = callers.named(&context.caller).ok_or(Denial::WrongKey)?;
+        allowed(caller, context.policy, Some(&context.app))?;
+        claim(caller, asked.right)?;
+        let rate = caller.rate.as_deref();
+        let taken = rate.map_or(Ok(()), |rate| {
+            if context.policy.is_streaming {
+                rate.take(asked.units)
+            } else {
+                rate.take_rest(asked.units)
+            }
+        });
+        taken.map_err(|exceeded| rate_denial(exceeded, "caller", asked.units))
     }
 
     fn begin(&self, context: &Context, units: NonZeroU32) -> Result<Option<Slot>, Denial> {
         let callers = self.callers.load();
-        let begin = || {
-            let Context { caller, app, .. } = context;
-            let slot = match callers.share(caller, &app.name) {
-                Some(share) => Some(share.take().ok_or_else(|| Denial::InFlight {
-                    caller: Arc::clone(caller),
-                    limit: share.limit(),
-                })?),
-                None => None,
-            };
-            let taken = app.rate.as_ref().map_or(Ok(()), |rate| rate.take(units));
-            taken.map_err(|exceeded| rate_denial(exceeded, "app", units))?;
-            Ok(slot)
+        let Context { caller, app, .. } = context;
+        let slot = match callers.share(caller, &app.name) {
+            Some(share) => Some(share.take().ok_or_else(|| Denial::InFlight {
+                caller: Arc::clone(caller),
+                limit: share.limit(),
+            })?),
+            None => None,
         };
-        begin().inspect_err(|denial| self.count(denial))
+        let taken = app.rate.as_ref().map_or(Ok(()), |rate| rate.take(units));
+        taken.map_err(|exceeded| rate_denial(exceeded, "app", units))?;
+        Ok(slot)
     }
 
     fn may_read_token(&self, context: &Context, app_id: Option<&str>) -> bool {
@@ -245,18 +265,20 @@ fn rate_denial(exceeded: Exceeded, limit: &'static str, units: NonZeroU32) -> De
 fn identify<'a>(
     callers: &'a Callers,
     headers: &HeaderMap,
-    peer: &Peer,
+    record: &Record,
 ) -> Result<&'a Arc<Caller>, Denial> {
     if let Some(anonymous) = callers.anonymous() {
         return Ok(anonymous);
     }
     if headers.contains_key(AUTHORIZATION) {
-        let key = key_of(headers).ok_or(Denial::WrongKey)?;
-        return callers.keys().caller(key);
+        let hash = KeyHash::of(key_of(headers).ok_or(Denial::WrongKey)?);
+        record.showed(Credential::Key(hash.prefix()));
+        return callers.keys().caller_of(&hash);
     }
-    let names = peer.certificate().ok_or(Denial::NoCredentials)?;
+    let certificate = record.peer().certificate().ok_or(Denial::NoCredentials)?;
+    record.showed(Credential::Certificate(certificate.serial.clone()));
     callers
-        .with_certificate(names)
+        .with_certificate(&certificate.names)
         .ok_or(Denial::UnknownCertificate)
 }
 

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-use super::{App, Asked, Denial, Peer, Policy, Record, Stopping};
+use super::{App, Asked, Denial, Memory, Peer, Policy, Record, Stopping};
 
 /// One call that was admitted: who calls, for which app, and by when it must be answered.
 /// The server puts it among the extensions of every request of the contract.
@@ -22,6 +22,9 @@ pub struct Context {
     pub record: Record,
     /// The other end of the connection.
     pub peer: Peer,
+    /// The memory that the call takes. What goes on beyond the call with parts of its
+    /// request keeps a clone.
+    pub memory: Memory,
     /// Who decides on what the call asks for.
     pub gate: Arc<dyn Gate>,
     /// The caller's place among the operations in flight, from the time that the request

@@ -40,6 +40,21 @@ impl Outcome {
 }
 
 impl Ending {
+    /// The failure of an operation that was not sent, for the audit had no place for it.
+    pub const UNAUDITED: &str = "audit_unavailable";
+
+    /// The end of an operation that was not sent, for the audit had no place for it.
+    #[must_use]
+    pub fn unaudited() -> Self {
+        Self {
+            outcome: Outcome::NotDone,
+            failure: Some(Self::UNAUDITED),
+            code: None,
+            id: None,
+            is_given_up: false,
+        }
+    }
+
     /// The end of an operation that nobody waits for any longer, so that its outcome stays
     /// unknown.
     #[must_use]

@@ -3,9 +3,11 @@
 //! - [`policy`]: what is known of each RPC from the contract
 //! - [`context`]: who calls, for which app, and by when it must be answered
 //! - [`peer`]: the other end of the connection
+//! - [`credential`]: what a caller shows to say who it is
 //! - [`app`]: the applications of Mesibo
 //! - [`rate`]: a rate: so much a second
 //! - [`asked`]: what a request asks for
+//! - [`memory`]: the memory that calls take
 //! - [`denial`]: why a call may not be made
 //! - [`ending`]: what became of an operation
 //! - [`record`]: what the log and the metrics say at the end of the call
@@ -14,8 +16,10 @@
 pub mod app;
 pub mod asked;
 pub mod context;
+pub mod credential;
 pub mod denial;
 pub mod ending;
+pub mod memory;
 pub mod peer;
 pub mod policy;
 pub mod rate;
@@ -25,9 +29,11 @@ pub mod request_id;
 pub use app::{App, Apps};
 pub use asked::{Asked, Claim};
 pub use context::{Context, Slot};
+pub use credential::Credential;
 pub use denial::Denial;
 pub use ending::{Ending, Outcome};
-pub use peer::{Peer, Stop, Stopping};
+pub use memory::Memory;
+pub use peer::{Certificate, Peer, Serial, Stop, Stopping};
 pub use policy::Policy;
 pub use rate::Rate;
 pub use record::Record;

@@ -1,6 +1,6 @@
 //! The other end of a connection.
 
-use std::sync::Arc;
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -10,10 +10,24 @@ pub struct Peer(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// The names in the client certificate, DNS and URI, if the peer showed one.
-    certificate: Option<Vec<String>>,
+    address: SocketAddr,
+    certificate: Option<Certificate>,
     stopping: Stopping,
 }
+
+/// What is known of a client certificate.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// The names, DNS and URI.
+    pub names: Vec<String>,
+    /// The serial number, which its authority gave it.
+    pub serial: Serial,
+}
+
+/// The serial number of a certificate: at most 20 bytes, RFC 5280, section 4.1.2.2. It is
+/// shown in hexadecimal digits.
+#[derive(Clone, Debug)]
+pub struct Serial(pub Arc<[u8]>);
 
 /// Tells the calls of a connection that they are to end, by being dropped.
 #[derive(Debug)]
@@ -54,19 +68,27 @@ impl Stopping {
 }
 
 impl Peer {
-    /// A peer with the names in its client certificate, DNS and URI, if it showed one.
+    /// A peer at an address, with its client certificate if it showed one.
     #[must_use]
-    pub fn new(certificate: Option<Vec<String>>, stopping: Stopping) -> Self {
+    pub fn new(address: SocketAddr, certificate: Option<Certificate>, stopping: Stopping) -> Self {
         Self(Arc::new(Inner {
+            address,
             certificate,
             stopping,
         }))
     }
 
-    /// The names in the client certificate, DNS and URI. `None` if the peer showed none.
+    /// The address: that of the client, also behind a balancer that speaks the PROXY
+    /// protocol.
     #[must_use]
-    pub fn certificate(&self) -> Option<&[String]> {
-        self.0.certificate.as_deref()
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// The client certificate. `None` if the peer showed none.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.0.certificate.as_ref()
     }
 
     /// The signal that calls are to end, because the server shuts down or the connection
@@ -74,5 +96,11 @@ impl Peer {
     #[must_use]
     pub fn stopping(&self) -> &Stopping {
         &self.0.stopping
+    }
+}
+
+impl fmt::Display for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(&self.0))
     }
 }

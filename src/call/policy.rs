@@ -94,6 +94,8 @@ pub struct Policy {
     pub effect: Effect,
     /// Whether the client, the server, or both send a stream of messages.
     pub is_streaming: bool,
+    /// Whether the client sends a stream of messages.
+    pub is_client_streaming: bool,
     /// Whether a request may have a `request_id`, which makes a repeat safe.
     pub takes_request_id: bool,
     /// The rights that its caller needs besides that to call it.
@@ -184,6 +186,7 @@ impl Policy {
                 IdempotencyLevel::IdempotencyUnknown => Effect::Write,
             },
             is_streaming: method.client_streaming() || method.server_streaming(),
+            is_client_streaming: method.client_streaming(),
             takes_request_id: has("request_id"),
             rights: [("from_address", Right::Send), ("app_id", Right::Grant)]
                 .into_iter()
@@ -264,9 +267,10 @@ mod tests {
         let create = policy("mesibo.v1.UserService/CreateUser");
         assert_eq!(create.rights, [Right::Grant]);
         let watch = policy("grpc.health.v1.Health/Watch");
-        assert!(watch.is_streaming && watch.audience == Audience::Everyone);
+        assert!(watch.is_streaming && !watch.is_client_streaming);
+        assert_eq!(watch.audience, Audience::Everyone);
         let reflection = policy("grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
-        assert!(reflection.is_streaming && reflection.audience == Audience::Tools);
+        assert!(reflection.is_client_streaming && reflection.audience == Audience::Tools);
     }
 
     #[test]

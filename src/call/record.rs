@@ -5,7 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::{denial::Denial, request_id::RequestId};
+use super::{credential::Credential, denial::Denial, peer::Peer, request_id::RequestId};
+use crate::telemetry::line::Line;
 
 /// What is known of a call so far. Clones share one record.
 #[derive(Clone, Debug)]
@@ -14,22 +15,39 @@ pub struct Record(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     id: RequestId,
+    peer: Peer,
+    credential: OnceLock<Credential>,
     caller: OnceLock<Arc<str>>,
     app: OnceLock<Arc<str>>,
     upstream: OnceLock<&'static str>,
+    failure: OnceLock<UpstreamFailure>,
     denial: OnceLock<Denial>,
     is_cut_short: AtomicBool,
 }
 
+/// What the log says of a call to Mesibo that failed, besides its outcome.
+#[derive(Clone, Debug, Default)]
+pub struct UpstreamFailure {
+    /// Mesibo's error code.
+    pub code: Option<String>,
+    /// What went wrong, unless Mesibo said no.
+    pub error: Option<String>,
+    /// The errors beneath it.
+    pub cause: Option<String>,
+}
+
 impl Record {
-    /// An empty record of the call with this id.
+    /// An empty record of the call of a peer with this id.
     #[must_use]
-    pub fn new(id: RequestId) -> Self {
+    pub fn new(id: RequestId, peer: Peer) -> Self {
         Self(Arc::new(Inner {
             id,
+            peer,
+            credential: OnceLock::new(),
             caller: OnceLock::new(),
             app: OnceLock::new(),
             upstream: OnceLock::new(),
+            failure: OnceLock::new(),
             denial: OnceLock::new(),
             is_cut_short: AtomicBool::new(false),
         }))
@@ -41,15 +59,30 @@ impl Record {
         &self.0.id
     }
 
-    /// Records the caller and the app of a call that was admitted.
-    pub fn admitted(&self, caller: &Arc<str>, app: &Arc<str>) {
+    /// Records what the caller showed, right or wrong.
+    pub fn showed(&self, credential: Credential) {
+        let _ = self.0.credential.set(credential);
+    }
+
+    /// Records who calls.
+    pub fn identified(&self, caller: &Arc<str>) {
         let _ = self.0.caller.set(Arc::clone(caller));
+    }
+
+    /// Records the app that the call is for, whether its caller may use it or not.
+    pub fn is_for(&self, app: &Arc<str>) {
         let _ = self.0.app.set(Arc::clone(app));
     }
 
     /// Records what became of the call to Mesibo.
     pub fn upstream(&self, outcome: &'static str) {
         let _ = self.0.upstream.set(outcome);
+    }
+
+    /// Records that the call to Mesibo failed.
+    pub fn upstream_failed(&self, outcome: &'static str, failure: UpstreamFailure) {
+        self.upstream(outcome);
+        let _ = self.0.failure.set(failure);
     }
 
     /// Records that the call may not be made.
@@ -68,10 +101,22 @@ impl Record {
         self.0.is_cut_short.load(Ordering::Relaxed)
     }
 
+    /// The other end of the connection.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.0.peer
+    }
+
+    /// What the caller showed, if it showed something.
+    #[must_use]
+    pub fn credential(&self) -> Option<&Credential> {
+        self.0.credential.get()
+    }
+
     /// The caller's name, if it is known.
     #[must_use]
-    pub fn caller(&self) -> Option<&str> {
-        self.0.caller.get().map(|caller| &**caller)
+    pub fn caller(&self) -> Option<&Arc<str>> {
+        self.0.caller.get()
     }
 
     /// The app's name, if it is known.
@@ -86,9 +131,30 @@ impl Record {
         self.0.upstream.get().copied()
     }
 
+    /// Why the call to Mesibo failed, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<&UpstreamFailure> {
+        self.0.failure.get()
+    }
+
     /// Why the call may not be made, if it may not.
     #[must_use]
     pub fn denial(&self) -> Option<&Denial> {
         self.0.denial.get()
+    }
+
+    /// Adds to a line who calls, for which app and by which RPC, from where and with what.
+    pub fn describe(&self, line: &mut Line, rpc: &str) {
+        if let Some(caller) = self.caller() {
+            line.text("caller", caller);
+        }
+        if let Some(app) = self.app() {
+            line.text("app", app);
+        }
+        line.text("rpc", rpc);
+        line.display("peer", self.peer().address());
+        if let Some(credential) = self.credential() {
+            line.display("credential", credential);
+        }
     }
 }

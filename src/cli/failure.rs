@@ -3,16 +3,15 @@
 use std::{
     error::Error,
     fmt::{self, Display},
-    io::{self, Write as _},
     process::ExitCode,
 };
 
 use mesibo::chain;
 
-use crate::config::Mistakes;
-
-/// The name that lines on standard error begin with.
-const PROGRAM: &str = env!("CARGO_PKG_NAME");
+use crate::{
+    config::Mistakes,
+    telemetry::{self, Format},
+};
 
 /// The exit status of a command that failed.
 const FAILED: u8 = 1;
@@ -24,30 +23,34 @@ const WRONG_SETTING: u8 = 2;
 #[derive(Debug)]
 pub struct Failure {
     status: u8,
-    text: String,
+    /// What is wrong: several mistakes in the settings, or one thing.
+    texts: Vec<String>,
+    /// The format of the log, if it was not started.
+    format: Format,
 }
 
 impl Failure {
     /// A wrong command line, with clap's suggestions and the usage.
     pub(super) fn usage(error: &clap::Error) -> Self {
         let text = error.render().to_string();
-        Self {
-            status: WRONG_SETTING,
-            text: text.trim_start_matches("error: ").trim_end().to_owned(),
-        }
+        Self::wrong(text.trim_start_matches("error: ").trim_end())
     }
 
-    /// Wrong settings, a line each, with the name of the program in front.
-    pub(super) fn settings(mistakes: &Mistakes) -> Self {
-        let separator = format!("\n{PROGRAM}: ");
-        Self::wrong(mistakes.iter().collect::<Vec<_>>().join(&separator))
+    /// Wrong settings, a line each, in the format of the log.
+    pub(super) fn settings(mistakes: &Mistakes, format: Format) -> Self {
+        Self {
+            status: WRONG_SETTING,
+            texts: mistakes.iter().map(ToOwned::to_owned).collect(),
+            format,
+        }
     }
 
     /// A wrong setting or argument.
     pub(super) fn wrong(mistake: impl Display) -> Self {
         Self {
             status: WRONG_SETTING,
-            text: mistake.to_string(),
+            texts: vec![mistake.to_string()],
+            format: Format::Text,
         }
     }
 
@@ -55,7 +58,7 @@ impl Failure {
     pub(super) fn new(what: impl Display) -> Self {
         Self {
             status: FAILED,
-            text: what.to_string(),
+            ..Self::wrong(what)
         }
     }
 
@@ -68,14 +71,13 @@ impl Failure {
     /// Says it on standard error, and gives the exit status.
     #[must_use]
     pub fn report(self) -> ExitCode {
-        // Where standard error is gone, the exit status still says it.
-        let _ = writeln!(io::stderr(), "{self}");
+        telemetry::say_failure(self.format, &self.texts);
         ExitCode::from(self.status)
     }
 }
 
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PROGRAM}: {}", self.text)
+        f.write_str(&self.texts.join("\n"))
     }
 }

@@ -27,8 +27,12 @@ use clap_complete::Shell;
 
 pub use failure::Failure;
 
-use crate::config::{
-    Config, Given, HealthConfig, Mistakes, Origin, SandboxConfig, settings::About, settings::Places,
+use crate::{
+    config::{
+        self, Config, Given, HealthConfig, Mistakes, Origin, SandboxConfig, settings::About,
+        settings::Places,
+    },
+    telemetry::Format,
 };
 
 /// What the command line asks for.
@@ -62,10 +66,18 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> 
         Err(error) => return Err(Failure::usage(&error)),
     };
     let (command, matches) = matches.subcommand().expect("a command is required");
+    let wrong = |mistakes: Mistakes| Failure::settings(&mistakes, log_format(command, matches));
+    let lookup = lookup(matches);
     match command {
-        command::SERVE => settled(Config::read(lookup(matches))).map(Task::Serve),
-        command::SANDBOX => settled(SandboxConfig::read(lookup(matches))).map(Task::Sandbox),
-        command::HEALTH => settled(HealthConfig::read(lookup(matches))).map(Task::Health),
+        command::SERVE => settled(Config::read(lookup))
+            .map(Task::Serve)
+            .map_err(wrong),
+        command::SANDBOX => settled(SandboxConfig::read(lookup))
+            .map(Task::Sandbox)
+            .map_err(wrong),
+        command::HEALTH => settled(HealthConfig::read(lookup))
+            .map(Task::Health)
+            .map_err(wrong),
         command::KEY => Ok(Task::Key(argument(matches, command::CALLER))),
         command::COMPLETIONS => Ok(Task::Completions(argument(matches, command::SHELL))),
         command::MAN => Ok(Task::Man(argument(matches, command::FOLDER))),
@@ -74,16 +86,15 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> 
 }
 
 /// Settings without a mistake, among which no variable is unknown.
-fn settled<T>(read: Result<T, Mistakes>) -> Result<T, Failure> {
+fn settled<T>(read: Result<T, Mistakes>) -> Result<T, Mistakes> {
     let mut mistakes = environment::unknown();
-    let read = match read {
+    match read {
         Ok(config) => mistakes.or(config),
         Err(others) => {
             mistakes.extend(others);
             Err(mistakes)
         }
-    };
-    read.map_err(|mistakes| Failure::settings(&mistakes))
+    }
 }
 
 impl Task {
@@ -94,8 +105,8 @@ impl Task {
     /// If it fails, with an exit status and what to say.
     pub async fn run(self) -> Result<(), Failure> {
         match self {
-            Self::Serve(config) => serve::run(config).await,
-            Self::Sandbox(config) => sandbox::run(config).await,
+            Self::Serve(config) => Box::pin(serve::run(config)).await,
+            Self::Sandbox(config) => Box::pin(sandbox::run(config)).await,
             Self::Health(config) => health::run(config).await,
             Self::Key(name) => key::run(&name),
             Self::Completions(shell) => {
@@ -108,6 +119,14 @@ impl Task {
                 Ok(())
             }
         }
+    }
+}
+
+/// The format of the log in settings of which some are wrong.
+fn log_format(command: &str, matches: &ArgMatches) -> Format {
+    match command {
+        command::SERVE | command::SANDBOX => config::log_format(lookup(matches)),
+        _ => Format::Text,
     }
 }
 

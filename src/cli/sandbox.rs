@@ -12,7 +12,9 @@ use crate::config::{SANDBOX_TOKEN, SandboxConfig, sandbox_url, settings};
 pub(super) async fn run(mut config: SandboxConfig) -> Result<(), Failure> {
     let _telemetry = serve::start_telemetry(&config.facade)?;
     let listen = config.emulator_listen;
-    let emulator = Sandbox::bind(listen, SANDBOX_TOKEN)
+    let emulator = Sandbox::builder()
+        .listen(listen)
+        .bind()
         .await
         .map_err(|error| {
             let name = settings::EMULATOR_LISTEN.name();
@@ -53,7 +55,11 @@ fn greet(address: SocketAddr, api: &str) {
             "MessageService/SendMessage",
             r#"{"from_address": "alice", "to_address": "bob", "message": "Hello"}"#,
         ),
-        "\nSee what the emulator holds:\n\n".to_owned(),
+        format!(
+            "\nSee what the emulator holds, and break it on purpose, on its page:\n\n  {}\n\n",
+            api.replace("api.php", "")
+        ),
+        "The same for programs:\n\n".to_owned(),
         format!("  curl {}\n\n", api.replace("api.php", "sandbox/state")),
         "Call the emulated API itself; its application token is the word \"sandbox\":\n\n"
             .to_owned(),

@@ -37,12 +37,18 @@ pub(super) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    let tls = config.server.tls_mode();
+    let (callers, apps) = (config.callers.len(), config.apps.len());
     let facade = Facade::bind(config).await.map_err(Failure::wrong)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         listen = %facade.local_addr(),
         health = facade.health_addr().map(field::display),
         metrics = facade.metrics_addr().map(field::display),
+        tls,
+        callers,
+        apps,
+        store = "memory",
         open_files,
         "serving gRPC"
     );

@@ -1,8 +1,6 @@
 //! The callers in the settings file, and what they must fit in with.
 
-use std::{
-    collections::HashSet, hash::Hash, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc,
-};
+use std::{collections::HashSet, hash::Hash, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use super::{
     file::{CALLERS, File, Fingerprint},
@@ -79,11 +77,13 @@ impl CallerFile {
     /// If anything in the file is wrong, or the last caller is gone: without callers every
     /// client might do everything, and an empty file does not ask for that.
     pub fn read(&self, old: &Callers) -> Result<Vec<Caller>, Mistakes> {
-        let file = File::read(&PathBuf::from(&self.path), &(self.known)())?;
+        let mut mistakes = Mistakes::default();
+        let Some(file) = File::read(self.path.as_ref(), &(self.known)(), &mut mistakes) else {
+            return Err(mistakes);
+        };
         if file.fingerprint() != self.rest {
             tracing::warn!("settings other than the callers hold from the next start on");
         }
-        let mut mistakes = Mistakes::default();
         let callers = self.surroundings.read(&file, &mut mistakes);
         if callers.is_empty() && !old.is_empty() {
             mistakes.push(CALLERS, "expected at least one, as before");

@@ -7,6 +7,7 @@
 //! - `values`: parsers of values
 //! - [`settings`]: every setting, with its parser, its default and its help
 //! - `mistakes`: what is wrong, for people
+//! - `tree`: TOML with line numbers
 //! - `file`: the settings file
 //! - `section`: a table of an app or a caller in the settings file
 //! - [`apps`], [`callers`]: those tables
@@ -21,6 +22,7 @@ mod reader;
 mod section;
 mod server;
 pub mod settings;
+mod tree;
 mod upstream;
 mod values;
 
@@ -31,10 +33,16 @@ use std::{
     sync::Arc,
 };
 
+use mesibo_sandbox::Tokens;
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
-use crate::{access::Caller, service::TokenDeletion, status::ErrorCodes, telemetry::Format};
+use crate::{
+    access::Caller,
+    service::TokenDeletion,
+    status::ErrorCodes,
+    telemetry::{Format, audit::AuditConfig},
+};
 use apps::AppConfig;
 use callers::{CallerFile, Surroundings, TlsKind};
 use reader::Reader;
@@ -61,8 +69,6 @@ pub struct Config {
     pub caller_file: Option<CallerFile>,
     /// Whether every client may use server reflection.
     pub open_reflection: bool,
-    /// Largest request message, in bytes.
-    pub max_request_bytes: usize,
     /// The operation that `DeleteUserToken` sends.
     pub token_deletion: TokenDeletion,
     /// The gRPC statuses of Mesibo's error codes.
@@ -71,6 +77,8 @@ pub struct Config {
     pub log: Targets,
     /// The format of the log.
     pub log_format: Format,
+    /// The place of the audit, and what becomes of writes without it.
+    pub audit: AuditConfig,
     /// The address that metrics are served on, if they are.
     pub metrics_listen: Option<SocketAddr>,
     /// What is allowed but dangerous, each a line for the log of the start.
@@ -140,8 +148,7 @@ impl SandboxConfig {
         let lookup = |about| lookup(about).map(Into::into);
         let mut reader = Reader::with_file(&lookup, in_file);
         let emulator_listen = reader.get(&settings::EMULATOR_LISTEN);
-        let mut upstream = reader.upstream(sandbox_url(emulator_listen));
-        upstream.token = SANDBOX_TOKEN.into();
+        let upstream = reader.upstream(sandbox_url(emulator_listen));
         let tables = reader.file.apps().keys();
         let mut names: Vec<Arc<str>> = tables.map(|name| name.as_str().into()).collect();
         if names.is_empty() {
@@ -149,6 +156,8 @@ impl SandboxConfig {
         }
         let apps = names.into_iter().map(|app| AppConfig {
             upstream: mesibo::Config {
+                // Each app has a world of its own.
+                token: Tokens::of_world(&app).into(),
                 app,
                 ..upstream.clone()
             },
@@ -196,6 +205,14 @@ impl HealthConfig {
     pub fn settings() -> Vec<&'static About> {
         looked_up(|lookup| Self::read(lookup).map(drop))
     }
+}
+
+/// The format of the log, for settings among which others may be wrong: text if it cannot
+/// be read.
+pub fn log_format<G: Into<Given>>(lookup: impl Fn(&'static About) -> Option<G>) -> Format {
+    let lookup = |about| lookup(about).map(Into::into);
+    let mut reader = Reader::with_file(&lookup, in_file);
+    reader.find(&settings::LOG_FORMAT).unwrap_or(Format::Text)
 }
 
 /// Checks the name of a caller.
@@ -269,6 +286,13 @@ impl Reader<'_> {
         };
         let callers = surroundings.read(&self.file, &mut self.mistakes);
         self.warnings.extend(surroundings.warnings(&callers));
+        if server.proxy_protocol {
+            self.warnings.push(format!(
+                "{}: every client that reaches the gRPC port can name any address as its own; \
+                 only the balancer may reach the port",
+                settings::PROXY_PROTOCOL.name()
+            ));
+        }
         Config {
             server,
             apps,
@@ -276,11 +300,14 @@ impl Reader<'_> {
             callers,
             caller_file: CallerFile::new(&self.file, in_file, surroundings),
             open_reflection: self.get(&settings::OPEN_REFLECTION),
-            max_request_bytes: self.get(&settings::MAX_REQUEST_BYTES),
             token_deletion: self.get(&settings::DELETE_USER_TOKEN_OP),
             error_codes: self.get(&settings::ERROR_CODES),
             log: self.get(&settings::LOG),
             log_format: self.get(&settings::LOG_FORMAT),
+            audit: AuditConfig {
+                to: self.get(&settings::AUDIT_LOG),
+                on_failure: self.get(&settings::AUDIT_ON_FAILURE),
+            },
             metrics_listen: None,
             warnings: Vec::new(),
         }

@@ -1,9 +1,6 @@
 //! The reading of settings, one after the other.
 
-use std::{
-    fmt::Display,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Display, path::Path};
 
 use super::{
     file::File,
@@ -39,10 +36,9 @@ impl<'a> Reader<'a> {
         known: fn() -> Vec<&'static About>,
     ) -> Self {
         let mut reader = Self::new(lookup);
-        let path: Option<PathBuf> = reader.find(&settings::CONFIG);
-        match path.map(|path| File::read(&path, &known())).transpose() {
-            Ok(file) => reader.file = file.unwrap_or_default(),
-            Err(mistakes) => reader.mistakes.extend(mistakes),
+        if let Some(path) = reader.find(&settings::CONFIG) {
+            let file = File::read(&path, &known(), &mut reader.mistakes);
+            reader.file = file.unwrap_or_default();
         }
         if reader.file.is_exposed() {
             let path = reader.file.path().to_owned();

@@ -1,9 +1,9 @@
 //! One table of the settings file while it is read: that of an app or of a caller.
 
 use super::{
-    file::{Node, Table, Value},
     mistakes::{Mistakes, nearest, suggestion},
     settings::Setting,
+    tree::{Node, Table, Value},
     values::callers,
 };
 use crate::call::Rate;

@@ -32,6 +32,7 @@ impl Reader<'_> {
             listen: self.get(&settings::LISTEN),
             health_listen: self.find(&settings::HEALTH_LISTEN),
             tls: self.tls(),
+            proxy_protocol: self.get(&settings::PROXY_PROTOCOL),
             deadlines,
             limits: self.limits(),
             worker_threads: self
@@ -89,8 +90,15 @@ impl Reader<'_> {
     }
 
     fn limits(&mut self) -> Limits {
-        Limits {
+        let limits = Limits {
             max_connections: self.get(&settings::MAX_CONNECTIONS),
+            max_connections_per_address: self.get(&settings::MAX_CONNECTIONS_PER_ADDRESS),
+            loopback_is_limited: false,
+            max_request_bytes: self.get(&settings::MAX_REQUEST_BYTES),
+            max_request_memory: self.get(&settings::MAX_REQUEST_MEMORY),
+            max_request_memory_per_connection: self
+                .get(&settings::MAX_REQUEST_MEMORY_PER_CONNECTION),
+            request_body_timeout: self.get(&settings::REQUEST_BODY_TIMEOUT),
             max_concurrent_streams: self.get(&settings::MAX_CONCURRENT_STREAMS),
             max_header_bytes: self.get(&settings::MAX_HEADER_BYTES),
             handshake_timeout: self.get(&settings::HANDSHAKE_TIMEOUT),
@@ -99,6 +107,29 @@ impl Reader<'_> {
             max_connection_idle: self.get(&settings::MAX_CONNECTION_IDLE),
             max_connection_age: self.get(&settings::MAX_CONNECTION_AGE),
             max_connection_age_grace: self.get(&settings::MAX_CONNECTION_AGE_GRACE),
+        };
+        // Otherwise the largest message would never be taken.
+        let largest = limits.largest_call();
+        for (setting, share, whole) in [
+            (
+                &settings::MAX_REQUEST_MEMORY_PER_CONNECTION,
+                limits.max_request_memory_per_connection,
+                largest,
+            ),
+            (
+                &settings::MAX_REQUEST_MEMORY,
+                limits.request_memory_of_callers(),
+                largest.saturating_mul(4) / 3 + 4,
+            ),
+        ] {
+            if share < largest {
+                let what = format!(
+                    "expected at least {whole}, so that a message of {} has room",
+                    settings::MAX_REQUEST_BYTES.name()
+                );
+                self.mistakes.push(setting.name(), what);
+            }
         }
+        limits
     }
 }

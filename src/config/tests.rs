@@ -1,3 +1,4 @@
+mod random;
 mod tables;
 
 use std::{collections::HashMap, fs, io::Write as _};
@@ -38,6 +39,11 @@ fn every_default_is_valid_and_as_documented() {
     assert_eq!(config.server.deadlines.longest.as_secs(), 60);
     let limits = config.server.limits;
     assert_eq!(limits.max_connections, 10_000);
+    assert_eq!(limits.max_connections_per_address, 256);
+    assert!(!limits.loopback_is_limited);
+    assert_eq!(limits.max_request_memory, 256 << 20);
+    assert_eq!(limits.max_request_memory_per_connection, 32 << 20);
+    assert_eq!(limits.request_body_timeout.as_secs(), 30);
     assert_eq!(limits.max_concurrent_streams, 200);
     assert_eq!(limits.max_header_bytes, 16 << 10);
     assert_eq!(limits.handshake_timeout.as_secs(), 10);
@@ -55,10 +61,32 @@ fn every_default_is_valid_and_as_documented() {
     assert_eq!(config.apps[0].upstream.max_waiting, 256);
     assert_eq!(config.apps[0].upstream.max_wait.as_millis(), 500);
     assert_eq!(config.apps[0].upstream.max_reply_bytes, 1 << 20);
-    assert_eq!(config.max_request_bytes, 4 << 20);
+    assert_eq!(config.server.limits.max_request_bytes, 4 << 20);
     assert_eq!(config.token_deletion, TokenDeletion::UserToken);
     assert_eq!(config.error_codes, ErrorCodes::default());
     assert!(config.apps[0].upstream.proxy.is_none());
+}
+
+#[test]
+fn the_largest_message_has_room_in_the_memory_for_requests() {
+    let of =
+        |settings: &[(&str, &str)]| read(&[&[("app-token", "t0k")], settings].concat()).map(drop);
+    let fits = [
+        ("max-request-memory", "5679790"),
+        ("max-request-memory-per-connection", "4259840"),
+    ];
+    of(&fits).unwrap();
+    let error = of(&[
+        ("max-request-memory", "5000000"),
+        ("max-request-memory-per-connection", "4194304"),
+    ]);
+    assert_eq!(
+        error.unwrap_err(),
+        "max-request-memory-per-connection: expected at least 4259840, so that a message of \
+         max-request-bytes has room\n\
+         max-request-memory: expected at least 5679790, so that a message of \
+         max-request-bytes has room"
+    );
 }
 
 #[test]
@@ -82,6 +110,10 @@ fn all_mistakes_are_reported_together_one_a_line_with_the_values_that_are_no_sec
         ("worker-threads", "1025"),
         ("max-request-bytes", "4294967296"),
         ("max-connections", "0"),
+        ("max-connections-per-address", "0"),
+        ("max-request-memory", "256MiB"),
+        ("max-request-memory-per-connection", "0"),
+        ("request-body-timeout", "0s"),
         ("max-concurrent-streams", "wr0ng"),
         ("max-header-bytes", "16KiB"),
         ("handshake-timeout", "0s"),
@@ -96,6 +128,9 @@ fn all_mistakes_are_reported_together_one_a_line_with_the_values_that_are_no_sec
         ("error-codes", "NOCREDIT=wr0ng"),
         ("log", "wr0ng"),
         ("log-format", "wr0ng"),
+        ("audit-log", ""),
+        ("audit-on-failure", "wr0ng"),
+        ("proxy-protocol", "wr0ng"),
     ];
     let secret = [
         ("upstream-url", "http://s3cret.example/"),
@@ -165,9 +200,11 @@ fn a_mistake_names_the_place_of_its_value() {
         "app-token: expected one token, without white space (MESIBO_APP_TOKEN)".into(),
         format!("listen: {address} (--listen: \"nowhere\")"),
         format!("health-listen: {address} (MESIBO_GRPC_HEALTH_LISTEN: \"a\\nb\")"),
+        "log: expected off, error, warn, info, debug or trace, or a list such as \
+         warn,mesibo_grpc=debug (FILE:3: \"loud\")"
+            .into(),
     ];
     let error = read.unwrap_err().to_string().replace(path(&holds), "FILE");
-    // The other settings of a file with a mistake of its own are not read.
     assert_eq!(error, expected.join("\n"));
 }
 
@@ -264,6 +301,10 @@ fn each_mistake_in_a_file_is_told_with_its_line_and_without_secrets() {
         (
             "listen = [\"s3cret\"]",
             "listen: expected one value, not a list (FILE:1)",
+        ),
+        (
+            "[error-codes]\nX = [\"ABORTED\"]",
+            "error-codes: expected one value, not a list (FILE:1)",
         ),
         (
             "listen = \"nowhere\"\nmax-deadline = 0x7",

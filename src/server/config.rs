@@ -4,6 +4,18 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::net::tls::Tls;
 
+/// Largest request message of the health service, in bytes.
+pub const MAX_HEALTH_REQUEST_BYTES: usize = 1 << 10;
+
+/// Largest request message of server reflection, in bytes.
+pub const MAX_REFLECTION_REQUEST_BYTES: usize = 64 << 10;
+
+/// Most watches of health at a time on one connection. A client needs one for each service.
+pub const MAX_WATCHES_PER_CONNECTION: usize = 16;
+
+/// Most watches of health at a time on one port.
+pub const MAX_WATCHES: usize = 2048;
+
 /// How to serve.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -14,6 +26,10 @@ pub struct Config {
     pub health_listen: Option<SocketAddr>,
     /// TLS on the gRPC port. `None` is plaintext.
     pub tls: Option<Tls>,
+    /// Whether a balancer in front says whose each connection of the gRPC port is, by
+    /// version 2 of the PROXY protocol. Nobody but the balancer may reach the port then:
+    /// whoever does can name any address.
+    pub proxy_protocol: bool,
     /// The deadlines of calls.
     pub deadlines: Deadlines,
     /// Limits on what peers may ask of the server.
@@ -30,8 +46,29 @@ pub struct Config {
 /// Limits on what peers may ask of the server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Most open connections; one above is closed at once.
+    /// Most open connections, lowered to three quarters of the file descriptors that the
+    /// process may have. For one above, the connection that has been without a call of a
+    /// caller for longest is closed, or else the new one is.
     pub max_connections: usize,
+    /// Most open connections of one IPv4 address, or of one IPv6 network of 64 bits; one
+    /// above is closed at once.
+    pub max_connections_per_address: usize,
+    /// Whether the limit on the connections of an address holds on loopback as well, where
+    /// all clients of a machine share one.
+    pub loopback_is_limited: bool,
+    /// Largest request message of an RPC of the contract, in bytes. Health takes
+    /// [`MAX_HEALTH_REQUEST_BYTES`], and reflection [`MAX_REFLECTION_REQUEST_BYTES`].
+    pub max_request_bytes: usize,
+    /// Most memory that the requests of the process take at a time, in bytes: their
+    /// messages, as large as the client announces them before they are read, their headers,
+    /// and what a call needs besides. Of this, an eighth is for calls of the gRPC port that
+    /// have no caller, and an eighth for the health port.
+    pub max_request_memory: usize,
+    /// Most memory that the requests of one connection take at a time, in bytes.
+    pub max_request_memory_per_connection: usize,
+    /// How long a request message may take to arrive, from the headers of its call, or, in a
+    /// stream of them, from its first byte.
+    pub request_body_timeout: Duration,
     /// Most calls at a time on a connection, as `SETTINGS_MAX_CONCURRENT_STREAMS`. A call
     /// above is refused as not processed, which gRPC repeats by itself.
     pub max_concurrent_streams: u32,
@@ -57,6 +94,34 @@ pub struct Limits {
     pub max_connection_age_grace: Duration,
 }
 
+/// The part of the memory for requests that calls without a caller may take, on each port.
+/// Every client can make them: they must not keep callers out, nor may what arrives on the
+/// gRPC port keep probes out on the port for health.
+const SHARE_WITHOUT_CALLER: usize = 8;
+
+/// Memory that a call takes besides that of its message, at the most.
+const CALL_ROOM: usize = 64 << 10;
+
+impl Limits {
+    /// Most memory that the requests of one port take that have no caller, in bytes.
+    #[must_use]
+    pub fn request_memory_of_others(&self) -> usize {
+        self.max_request_memory / SHARE_WITHOUT_CALLER
+    }
+
+    /// Most memory that the requests of callers take, in bytes.
+    #[must_use]
+    pub fn request_memory_of_callers(&self) -> usize {
+        self.max_request_memory - 2 * self.request_memory_of_others()
+    }
+
+    /// The memory of a call with the largest message, in bytes.
+    #[must_use]
+    pub fn largest_call(&self) -> usize {
+        self.max_request_bytes.saturating_add(CALL_ROOM)
+    }
+}
+
 /// The deadlines of calls.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
@@ -64,4 +129,16 @@ pub struct Deadlines {
     pub default: Duration,
     /// The longest deadline; a later one is brought forward to it.
     pub longest: Duration,
+}
+
+impl Config {
+    /// The kind of TLS on the gRPC port: `none`, `server`, or `mutual`.
+    #[must_use]
+    pub fn tls_mode(&self) -> &'static str {
+        match &self.tls {
+            None => "none",
+            Some(tls) if tls.is_mutual() => "mutual",
+            Some(_) => "server",
+        }
+    }
 }

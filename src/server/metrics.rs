@@ -12,7 +12,7 @@ use prometheus_client::{
 use tonic::Code;
 
 use crate::{
-    call::Policy,
+    call::{Policy, memory::Pool},
     telemetry::metrics::{PREFIX, seconds},
 };
 
@@ -56,6 +56,11 @@ struct Inner {
     families: Families,
     panics: Counter,
     connections: Gauge,
+    max_connections: Gauge,
+    refused: Family<Labels<1>, Counter>,
+    displaced: Counter,
+    request_memory: Family<Labels<1>, Gauge>,
+    max_request_memory: Family<Labels<1>, Gauge>,
     /// The counters of the methods, by the positions of their policies.
     methods: Vec<Method>,
     unknown: Method,
@@ -74,6 +79,15 @@ struct Method {
     /// By the numbers of the codes.
     handled: [Counter; CODES.len()],
     seconds: Histogram,
+}
+
+/// Why a connection is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Full {
+    /// The address has as many connections as it may.
+    Address,
+    /// There are as many connections as there may be, and each is busy or about to go.
+    Server,
 }
 
 /// A call that has started.
@@ -104,6 +118,11 @@ impl Default for ServerMetrics {
             families,
             panics: Counter::default(),
             connections: Gauge::default(),
+            max_connections: Gauge::default(),
+            refused: Family::default(),
+            displaced: Counter::default(),
+            request_memory: Family::default(),
+            max_request_memory: Family::default(),
         }))
     }
 }
@@ -138,6 +157,34 @@ impl ServerMetrics {
             "Connections of callers that are open",
             self.0.connections.clone(),
         );
+        own.register(
+            "max_connections",
+            "Connections of callers that may be open on the gRPC port",
+            self.0.max_connections.clone(),
+        );
+        for limit in [Full::Address, Full::Server] {
+            let _ = self.of_refused(limit);
+        }
+        own.register(
+            "connections_refused",
+            "Connections that were closed at once, by the limit that they were above",
+            self.0.refused.clone(),
+        );
+        own.register(
+            "connections_displaced",
+            "Connections that were closed to make room for another",
+            self.0.displaced.clone(),
+        );
+        own.register(
+            "request_memory_bytes",
+            "Memory that requests take, by whose they are",
+            self.0.request_memory.clone(),
+        );
+        own.register(
+            "max_request_memory_bytes",
+            "Memory that requests may take, by whose they are",
+            self.0.max_request_memory.clone(),
+        );
     }
 
     /// Counts a call that starts. `policy` is `None` for an RPC that does not exist.
@@ -159,6 +206,37 @@ impl ServerMetrics {
     pub(super) fn open_connection(&self) -> OpenConnection {
         self.0.connections.inc();
         OpenConnection(self.0.connections.clone())
+    }
+
+    /// Counts a connection that is above a limit.
+    pub(super) fn refused(&self, limit: Full) {
+        self.of_refused(limit).inc();
+    }
+
+    /// Counts a connection that has to go for another.
+    pub(super) fn displaced(&self) {
+        self.0.displaced.inc();
+    }
+
+    /// Shows how many connections of callers may be open.
+    pub(super) fn expect_connections(&self, limit: usize) {
+        self.0.max_connections.set(gauge(limit));
+    }
+
+    /// A pool of memory for requests, which shows how much of it is taken.
+    pub(super) fn request_memory(&self, of: &'static str, limit: usize) -> Pool {
+        let labels = [("of", of)];
+        let max = self.0.max_request_memory.get_or_create_owned(&labels);
+        max.set(gauge(limit));
+        Pool::new(limit, self.0.request_memory.get_or_create_owned(&labels))
+    }
+
+    fn of_refused(&self, limit: Full) -> Counter {
+        let limit = match limit {
+            Full::Address => "max_connections_per_address",
+            Full::Server => "max_connections",
+        };
+        self.0.refused.get_or_create_owned(&[("limit", limit)])
     }
 
     fn method(&self, policy: Option<&'static Policy>) -> &Method {
@@ -204,6 +282,11 @@ impl Started {
         method.seconds.observe(elapsed.as_secs_f64());
         elapsed
     }
+}
+
+/// The value of a gauge that shows a limit.
+fn gauge(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// The conventional name of a code.

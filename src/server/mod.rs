@@ -11,7 +11,7 @@ pub mod metrics;
 pub mod net;
 pub mod rpc;
 
-use std::{error::Error, fmt, io, net::SocketAddr, sync::Arc};
+use std::{error::Error, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -19,16 +19,19 @@ use tokio::{
 };
 use tonic_health::pb::health_server::HealthServer;
 
-use crate::{access::Access, call::Stop, proto};
+use crate::{access::Access, call::Stop, proto, telemetry::audit::AuditLog};
 pub use config::{Config, Deadlines, Limits};
+use config::{MAX_HEALTH_REQUEST_BYTES, MAX_REFLECTION_REQUEST_BYTES};
 pub use metrics::ServerMetrics;
 use net::{
+    descriptors,
     listener::{Listener, Place},
     workers::Workers,
 };
 use rpc::{
-    Stack,
+    Shared, Stack,
     health::{self, HealthService},
+    refusals::Refusals,
 };
 pub use rpc::{request_body::RequestBody, services::Services};
 
@@ -56,20 +59,26 @@ impl Server {
     /// If an address cannot be listened on, or a thread cannot be started, with the name
     /// of the setting.
     pub async fn bind(
-        config: Config,
+        mut config: Config,
         metrics: &ServerMetrics,
     ) -> Result<Self, (&'static str, io::Error)> {
-        let grpc = TcpListener::bind(config.listen)
-            .await
-            .map_err(|error| ("listen", error))?;
+        let wanted = config.limits.max_connections;
+        let open_files = descriptors::limit();
+        let max_connections = descriptors::of_clients(wanted, open_files);
+        if max_connections < wanted {
+            tracing::warn!(
+                max_connections,
+                open_files,
+                "max-connections is lowered: the limit of open files allows no more"
+            );
+        }
+        config.limits.max_connections = max_connections;
+        metrics.expect_connections(max_connections);
+        let grpc = listen("listen", config.listen).await?;
         let local_addr = grpc.local_addr().map_err(|error| ("listen", error))?;
         let health = match config.health_listen {
             None => None,
-            Some(address) => Some(
-                TcpListener::bind(address)
-                    .await
-                    .map_err(|error| ("health-listen", error))?,
-            ),
+            Some(address) => Some(listen("health-listen", address).await?),
         };
         let workers =
             Workers::start(config.worker_threads).map_err(|error| ("worker-threads", error))?;
@@ -96,6 +105,7 @@ impl Server {
     }
 
     /// Serves `services` to the callers that `access` admits, until `shutdown` completes.
+    /// `audit` has a line for calls that it denies.
     /// Then health says `NOT_SERVING` at once, the lame-duck time leaves clients the time to
     /// go elsewhere, and calls in flight finish within the grace period. `drained`
     /// completes when nothing of them goes on; the worker threads run until then, or
@@ -108,6 +118,7 @@ impl Server {
         self,
         services: Services,
         access: Access,
+        audit: AuditLog,
         shutdown: impl Future<Output = ()>,
         drained: impl Future<Output = ()>,
     ) -> Result<(), WorkerDied> {
@@ -120,10 +131,17 @@ impl Server {
             ..
         } = self;
         let (health, reporter) = health::service();
-        let for_probes = Services::default().with(HealthServer::new(health.clone()));
-        let probe_stack = Stack::open(for_probes, config.deadlines, metrics.clone());
+        let for_probes = Services::default().with(health_server(health.clone()));
+        let refusals = Refusals::new(audit);
+        let shared = Shared {
+            deadlines: config.deadlines,
+            limits: config.limits,
+            metrics: metrics.clone(),
+            refusals: refusals.clone(),
+        };
+        let probe_stack = Stack::open(for_probes, shared.clone());
         let services = with_common_services(services, health);
-        let stack = Stack::guarded(services, access, config.deadlines, metrics.clone());
+        let stack = Stack::guarded(services, access, shared);
 
         reporter.serving();
         let (stop, stopping) = Stop::new();
@@ -142,24 +160,35 @@ impl Server {
             drop((reporter, stop));
             Instant::now() + config.shutdown_grace
         };
-        let listener = |tcp, tls| Listener {
+        let listener = |tcp, tls, is_proxied, limits| Listener {
             tcp,
             tls,
-            limits: config.limits,
+            is_proxied,
+            limits,
             metrics: metrics.clone(),
             grace: config.shutdown_grace,
         };
-        let calls = listener(grpc, config.tls.clone());
+        let tls = config.tls.clone();
+        let calls = listener(grpc, tls, config.proxy_protocol, config.limits);
         let calls = calls.serve(Place::Workers(&workers), Arc::new(stack), stopping.clone());
         let probes = async {
             if let Some(probes) = probes {
                 // Not on a worker: what stalls the calls must not stall the probes.
-                let probes = listener(probes, None);
+                let limits = Limits {
+                    max_connections: descriptors::of_probes(descriptors::limit()),
+                    ..config.limits
+                };
+                let probes = listener(probes, None, false, limits);
                 let stack = Arc::new(probe_stack);
                 probes.serve(Place::Here, stack, stopping.clone()).await;
             }
         };
-        let (grace_end, (), ()) = tokio::join!(shutdown, calls, probes);
+        let served = async { tokio::join!(shutdown, calls, probes) };
+        let (grace_end, (), ()) = tokio::select! {
+            served = served => served,
+            never = refusals.report() => match never {},
+        };
+        refusals.tell(Duration::ZERO);
         if timeout_at(grace_end, drained).await.is_err() {
             tracing::warn!(
                 "the grace period is over; writes that are still under way are abandoned"
@@ -180,6 +209,17 @@ impl fmt::Display for WorkerDied {
 
 impl Error for WorkerDied {}
 
+/// Listens on the address of a setting.
+async fn listen(
+    setting: &'static str,
+    address: SocketAddr,
+) -> Result<TcpListener, (&'static str, io::Error)> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let what = format!("cannot listen on {address}: {error}");
+        (setting, io::Error::new(error.kind(), what))
+    })
+}
+
 /// Adds health, and both versions of reflection: many tools know only the older.
 /// Reflection knows the details of errors as well, so that tools can show them.
 fn with_common_services(services: Services, health: HealthService) -> Services {
@@ -190,8 +230,14 @@ fn with_common_services(services: Services, health: HealthService) -> Services {
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let valid = "generated descriptors are valid";
+    let v1 = reflection().build_v1().expect(valid);
+    let v1alpha = reflection().build_v1alpha().expect(valid);
     services
-        .with(HealthServer::new(health))
-        .with(reflection().build_v1().expect(valid))
-        .with(reflection().build_v1alpha().expect(valid))
+        .with(health_server(health))
+        .with(v1.max_decoding_message_size(MAX_REFLECTION_REQUEST_BYTES))
+        .with(v1alpha.max_decoding_message_size(MAX_REFLECTION_REQUEST_BYTES))
+}
+
+fn health_server(health: HealthService) -> HealthServer<HealthService> {
+    HealthServer::new(health).max_decoding_message_size(MAX_HEALTH_REQUEST_BYTES)
 }

@@ -1,65 +1,68 @@
-//! The audit: a line in the log for every call that writes, with its caller, its app,
-//! what it is about, and its outcome. It is written when the outcome is known, which may
-//! be after the client has gone.
+//! The audit: a line for every call that writes, with its caller, its app, what it is
+//! about, and its outcome. It is written when the outcome is known, which may be after the
+//! client has gone.
 
 use std::time::Instant;
 
-use crate::call::{Context, Ending};
+use crate::{
+    call::{Context, Ending},
+    telemetry::audit::{AuditLog, Place},
+};
 
 /// The line of one call. Dropped before the outcome is known, it says that.
 pub(super) struct Audit {
     call: Context,
-    target: String,
+    subject: String,
     started: Instant,
-    is_settled: bool,
+    /// `None` after the line was written.
+    place: Option<Place>,
 }
 
 impl Audit {
-    /// The line of a call that begins. `target` has the ids and addresses that it is
-    /// about, and nothing else.
-    pub(super) fn new(call: &Context, target: String) -> Self {
-        Self {
+    /// The line of a call that begins. `subject` has the ids and addresses that it is
+    /// about, and nothing else. `None` if the call must not be made, for the line has no
+    /// place.
+    pub(super) fn new(log: &AuditLog, call: &Context, subject: String) -> Option<Self> {
+        Some(Self {
             call: call.clone(),
-            target,
+            subject,
             started: Instant::now(),
-            is_settled: false,
-        }
+            place: Some(log.place()?),
+        })
     }
 
     /// Writes the line.
     pub(super) fn settle(mut self, ending: &Ending) {
-        self.is_settled = true;
         self.write(ending);
     }
 
-    fn write(&self, ending: &Ending) {
-        let Context {
-            policy,
-            caller,
-            app,
-            ..
-        } = &self.call;
-        tracing::info!(
-            target: "mesibo_grpc::audit",
-            caller = &**caller,
-            app = &*app.name,
-            rpc = policy.name(),
-            target = self.target,
-            outcome = ending.outcome.name(),
-            failure = ending.failure,
-            code = ending.code,
-            id = ending.id,
-            duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "audit"
-        );
+    fn write(&mut self, ending: &Ending) {
+        let Some(place) = self.place.take() else {
+            return;
+        };
+        let Context { policy, record, .. } = &self.call;
+        let mut line = place.audit().line(Some(record.id().as_str()));
+        record.describe(&mut line, policy.name());
+        line.text("subject", &self.subject)
+            .text("outcome", ending.outcome.name());
+        if let Some(failure) = ending.failure {
+            line.text("failure", failure);
+        }
+        if let Some(code) = &ending.code {
+            line.text("code", code);
+        }
+        if let Some(id) = ending.id {
+            line.number("id", id);
+        }
+        let duration = self.started.elapsed().as_millis();
+        line.number("duration_ms", u64::try_from(duration).unwrap_or(u64::MAX));
+        place.write(line);
     }
 }
 
 impl Drop for Audit {
     fn drop(&mut self) {
         // A defect, or the end of the process.
-        if !self.is_settled {
-            self.write(&Ending::abandoned());
-        }
+        self.write(&Ending::abandoned());
     }
 }

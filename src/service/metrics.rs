@@ -14,6 +14,12 @@ use crate::call::{Apps, Context, Policy};
 #[derive(Clone, Debug, Default)]
 pub struct ServiceMetrics {
     replayed: Family<Replayed, Counter>,
+    token_rejected: Family<OfApp, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfApp {
+    app: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -26,6 +32,7 @@ impl ServiceMetrics {
     /// Registers the metrics. Every app is there from the start.
     pub fn register(&self, registry: &mut Registry, apps: &Apps) {
         for app in apps.iter() {
+            let _ = self.token_rejections_of(&app.name);
             for policy in Policy::of_contract().filter(|policy| policy.takes_request_id) {
                 let _ = self.replays_of(&app.name, policy);
             }
@@ -35,11 +42,27 @@ impl ServiceMetrics {
             "Calls whose request_id was there before: nothing was sent",
             self.replayed.clone(),
         );
+        registry.register(
+            "app_token_rejected",
+            "Calls that Mesibo refused because of the application's own token",
+            self.token_rejected.clone(),
+        );
+    }
+
+    /// Counts a call that Mesibo refused because of the application's own token.
+    pub(super) fn token_rejected(&self, app: &Arc<str>) {
+        self.token_rejections_of(app).inc();
     }
 
     /// Counts a call that got the answer of another.
     pub(super) fn replayed(&self, call: &Context) {
         self.replays_of(&call.app.name, call.policy).inc();
+    }
+
+    fn token_rejections_of(&self, app: &Arc<str>) -> Counter {
+        self.token_rejected.get_or_create_owned(&OfApp {
+            app: Arc::clone(app),
+        })
     }
 
     fn replays_of(&self, app: &Arc<str>, policy: &'static Policy) -> Counter {

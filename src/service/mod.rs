@@ -3,7 +3,8 @@
 //!
 //! - [`user`], [`group`], [`message`]: one function an RPC
 //! - [`upstream`]: the calls to Mesibo
-//! - `audit`: a line in the log for every call that writes
+//! - `audit`: a line in the audit for every call that writes
+//! - `rejections`: calls that Mesibo refused because of the application's own token
 //! - [`metrics`]: what the services count
 //! - `once`: answers that are given again for the same `request_id`
 //! - `validation`: what a request passes before it is carried out
@@ -13,6 +14,7 @@ pub mod group;
 pub mod message;
 pub mod metrics;
 mod once;
+mod rejections;
 pub mod upstream;
 pub mod user;
 mod validation;

@@ -152,6 +152,13 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
         operation: Operation<R>,
         respond: fn(&R) -> T,
     ) -> Answer<T> {
+        let audit = match self.upstream.audit(call, &operation) {
+            Ok(audit) => audit,
+            Err(draft) => {
+                ticket.settle(Err(draft.clone()), &Ending::unaudited());
+                return Err(draft);
+            }
+        };
         let answer = ticket.answer.subscribe();
         let upstream = self.upstream.clone();
         let settle = move |result: &Result<R, Error>, ending: &Ending| {
@@ -161,7 +168,7 @@ impl<T: Clone + Send + Sync + 'static> Once<T> {
             };
             ticket.settle(answer, ending);
         };
-        match self.upstream.write(call, operation, settle).await {
+        match self.upstream.write(audit, call, operation, settle).await {
             Ok(reply) => Ok(respond(&reply)),
             Err(error) => match &*answer.borrow() {
                 Some(Err(draft)) => Err(draft.clone()),

@@ -1,15 +1,15 @@
 //! The calls to Mesibo: audited, recorded, and with a status for each failure.
 
-use std::error::Error as _;
+use std::{error::Error as _, sync::Arc};
 
 use mesibo::{Error, Failure, Idempotency, Operation, chain, reply::FromReply};
 use tonic::Status;
-use tracing::field;
 
-use super::{audit::Audit, metrics::ServiceMetrics};
+use super::{audit::Audit, metrics::ServiceMetrics, rejections::TokenRejections};
 use crate::{
-    call::{Context, Ending, Outcome},
+    call::{Context, Ending, Outcome, record::UpstreamFailure},
     status::{self, Draft, ErrorCodes},
+    telemetry::audit::AuditLog,
 };
 
 /// Calls Mesibo for the services.
@@ -17,13 +17,21 @@ use crate::{
 pub struct Upstream {
     codes: ErrorCodes,
     metrics: ServiceMetrics,
+    audit: AuditLog,
+    token_rejections: TokenRejections,
 }
 
 impl Upstream {
-    /// `codes` has the meaning of Mesibo's error codes.
+    /// `codes` has the meaning of Mesibo's error codes. Every call that writes leaves a line
+    /// in `audit`.
     #[must_use]
-    pub fn new(codes: ErrorCodes, metrics: ServiceMetrics) -> Self {
-        Self { codes, metrics }
+    pub fn new(codes: ErrorCodes, metrics: ServiceMetrics, audit: AuditLog) -> Self {
+        Self {
+            token_rejections: TokenRejections::new(codes.clone(), metrics.clone()),
+            codes,
+            metrics,
+            audit,
+        }
     }
 
     pub(super) fn metrics(&self) -> &ServiceMetrics {
@@ -38,30 +46,53 @@ impl Upstream {
     ) -> Result<R, Status> {
         let result = if operation.idempotency() == Idempotency::Safe {
             let result = call.app.client.call(operation, call.deadline()).await;
+            self.token_rejections.look(&call.app.name, &result);
             record(call, &result);
             result
         } else {
-            self.write(call, operation, |_, _| ()).await
+            let audit = self.audit(call, &operation);
+            let audit = audit.map_err(|draft| draft.into_status(call.record.id()))?;
+            self.write(audit, call, operation, |_, _| ()).await
         };
         result.map_err(|error| self.draft(&error).into_status(call.record.id()))
+    }
+
+    /// Begins the line in the audit of an operation that writes.
+    ///
+    /// # Errors
+    ///
+    /// If the operation must not be carried out, for its line has no place.
+    pub(super) fn audit<R: FromReply>(
+        &self,
+        call: &Context,
+        operation: &Operation<R>,
+    ) -> Result<Audit, Draft> {
+        Audit::new(&self.audit, call, operation.target()).ok_or_else(|| {
+            call.record.upstream(Ending::UNAUDITED);
+            status::audit_unavailable(operation.name())
+        })
     }
 
     /// Carries out an operation that writes. `settle` learns its end, which may be later
     /// than the end of the call.
     pub(super) async fn write<R: FromReply>(
         &self,
+        audit: Audit,
         call: &Context,
         operation: Operation<R>,
         settle: impl FnOnce(&Result<R, Error>, &Ending) + Send + 'static,
     ) -> Result<R, Error> {
-        let audit = Audit::new(call, operation.target());
         // What runs on beyond its caller keeps its place until the outcome is known.
         let slot = call.slot.clone();
-        let on_outcome = |result: &Result<R, Error>| {
+        let memory = call.memory.clone();
+        let (rejections, app) = (self.token_rejections.clone(), Arc::clone(&call.app.name));
+        let on_outcome = move |result: &Result<R, Error>| {
             drop(slot);
+            rejections.look(&app, result);
             let ending = ending(result);
             audit.settle(&ending);
             settle(result, &ending);
+            drop(memory);
         };
         let client = &call.app.client;
         let result = client.write(operation, call.deadline(), on_outcome).await;
@@ -105,31 +136,29 @@ fn ending<R: FromReply>(result: &Result<R, Error>) -> Ending {
     }
 }
 
-/// Records what became of a call to Mesibo. The log has what the status of a failure does
-/// not tell.
+/// Records what became of a call to Mesibo. The line of the call has what the status of a
+/// failure does not tell.
 fn record<R>(call: &Context, result: &Result<R, Error>) {
-    match result {
-        Ok(_) => call.record.upstream(Error::NONE),
-        Err(error) => {
-            call.record.upstream(error.outcome());
-            log(call, error);
-        }
-    }
-}
-
-fn log(call: &Context, error: &Error) {
-    let (caller, app) = (&*call.caller, &*call.app.name);
-    let cause = error.source().map(chain).unwrap_or_default();
+    let Err(error) = result else {
+        return call.record.upstream(Error::NONE);
+    };
+    let mut failure = UpstreamFailure::default();
     match error.failure() {
         // Mesibo works, and the status has its answer.
-        Failure::Refused { excerpt, .. } => {
-            let excerpt = excerpt.as_ref().map(field::display);
-            tracing::info!(caller, app, %error, excerpt, "Mesibo refused a call");
+        Failure::Refused { code, excerpt, .. } => {
+            failure.code.clone_from(code);
+            // The log quotes it again.
+            let excerpt = excerpt.as_deref().map(|excerpt| excerpt.trim_matches('"'));
+            failure.cause = excerpt.map(ToOwned::to_owned);
         }
-        // Excerpts are quoted.
-        Failure::Malformed { excerpt, .. } => {
-            tracing::warn!(caller, app, %error, cause, %excerpt, "Mesibo's reply cannot be read");
+        kind => {
+            if let Failure::Malformed { excerpt, .. } = kind {
+                // Excerpts are quoted.
+                tracing::warn!(%excerpt, "Mesibo's reply cannot be read");
+            }
+            failure.error = Some(error.to_string());
+            failure.cause = error.source().map(chain);
         }
-        _ => tracing::warn!(caller, app, %error, cause, "a call to Mesibo failed"),
     }
+    call.record.upstream_failed(error.outcome(), failure);
 }

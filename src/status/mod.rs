@@ -37,6 +37,12 @@ pub const MESIBO_DOMAIN: &str = "mesibo.com";
 /// have ended, for few take longer.
 const IN_FLIGHT_RETRY: Duration = Duration::from_secs(1);
 
+/// After which time a call may be tried again for which there was no memory.
+const REQUEST_MEMORY_RETRY: Duration = Duration::from_secs(1);
+
+/// After which time a call may be tried again that the audit had no place for.
+const AUDIT_RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// What a caller learns of a panic. The log has the rest, by the panic hook.
 const DEFECT: &str = "the facade has a defect; its log has more";
 
@@ -126,6 +132,38 @@ pub fn denied(denial: &Denial) -> Draft {
         .with("limit", "caller")
         .retry_after(Some(IN_FLIGHT_RETRY)),
     }
+}
+
+/// The status of a call for whose request there is no memory.
+#[must_use]
+pub fn request_memory() -> Draft {
+    Draft::new(
+        Code::ResourceExhausted,
+        Reason::RequestMemory,
+        "the requests under way take all the memory that they may; nothing was sent, so try it \
+         again later",
+    )
+    .retry_after(Some(REQUEST_MEMORY_RETRY))
+}
+
+/// The status of a watch of health above a limit: of the `connection` or of the `server`.
+#[must_use]
+pub fn too_many_watches(limit: &'static str) -> Draft {
+    let text = format!("too many watches of health of this {limit}; end one, or ask with Check");
+    Draft::new(Code::ResourceExhausted, Reason::TooManyWatches, text).with("limit", limit)
+}
+
+/// The status of an operation that writes, and was not sent because the audit has no place
+/// for its line.
+#[must_use]
+pub fn audit_unavailable(op: &str) -> Draft {
+    let text = format!(
+        "the facade's audit cannot be written; {op} was not sent, so try it again later, and \
+         tell the facade's operator"
+    );
+    Draft::new(Code::Unavailable, Reason::AuditUnavailable, text)
+        .with("op", op)
+        .retry_after(Some(AUDIT_RETRY_AFTER))
 }
 
 /// The status of an operation whose handling failed by a defect of the facade, so that its

@@ -3,7 +3,7 @@
 use crate::call::Denial;
 
 /// `ErrorInfo.reason` of what the facade itself refused or could not do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The request breaks rules of the contract; `BadRequest` has them all.
     InvalidRequest,
@@ -19,6 +19,11 @@ pub enum Reason {
     MalformedRequest,
     /// The request message is larger than the facade takes.
     MessageTooLarge,
+    /// The requests that are under way take all the memory that they may; nothing was sent.
+    RequestMemory,
+    /// There are too many watches of health; metadata `limit`: of the `connection` or of the
+    /// `server`.
+    TooManyWatches,
     /// The call shows neither a key nor a client certificate.
     NoCredentials,
     /// The call shows a key that is none, or no longer valid.
@@ -58,6 +63,8 @@ pub enum Reason {
     UnexpectedRedirect,
     /// What Mesibo answered cannot be read, or lacks what the RPC promises.
     MalformedReply,
+    /// The audit cannot be written, and the settings want no write without it.
+    AuditUnavailable,
     /// A defect of the facade.
     InternalPanic,
 }
@@ -103,6 +110,8 @@ impl Reason {
             Self::UnknownService => "UNKNOWN_SERVICE",
             Self::MalformedRequest => "MALFORMED_REQUEST",
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
+            Self::RequestMemory => "REQUEST_MEMORY",
+            Self::TooManyWatches => "TOO_MANY_WATCHES",
             Self::NoCredentials => "NO_CREDENTIALS",
             Self::InvalidKey => "INVALID_KEY",
             Self::UnknownCertificate => "UNKNOWN_CERTIFICATE",
@@ -121,6 +130,7 @@ impl Reason {
             Self::UpstreamHttpStatus => "UPSTREAM_HTTP_STATUS",
             Self::UnexpectedRedirect => "UNEXPECTED_REDIRECT",
             Self::MalformedReply => "MALFORMED_REPLY",
+            Self::AuditUnavailable => "AUDIT_UNAVAILABLE",
             Self::InternalPanic => "INTERNAL_PANIC",
         }
     }

@@ -1,28 +1,38 @@
 //! Log lines, metrics and traces.
 //!
-//! - `log`: log lines to standard error, as text or as JSON
-//! - `lines`: the writer of log lines
+//! - `log`: log lines to standard error
+//! - [`audit`]: the audit, to standard error or to a file
+//! - [`line`]: one line, as text or as JSON
+//! - `escape`: texts within the quotes of a line
+//! - `lines`: the bounded queue of lines, and the thread that writes them
+//! - [`sampler`]: lines that a peer can cause as often as it likes
 //! - `trace`: traces, and the trace context of requests
 //! - [`metrics`]: what the metrics of all rooms have in common
 //! - [`exporter`]: the metrics port
 //! - [`upstream`]: the metrics of the calls to Mesibo
 
+pub mod audit;
+mod escape;
 pub mod exporter;
+pub mod line;
 mod lines;
 mod log;
 pub mod metrics;
+pub mod sampler;
 pub(crate) mod trace;
 pub mod upstream;
 
 use std::error::Error;
 
+use prometheus_client::registry::Registry as Metrics;
 use tracing_subscriber::{
     Layer as _, Registry,
     filter::{Targets, filter_fn},
     layer::SubscriberExt as _,
 };
 
-pub use log::{Format, flush};
+pub use line::Format;
+pub use log::{flush, say_failure};
 use trace::Traces;
 
 /// Telemetry that was started. Traces that have not been sent yet are when it is dropped.
@@ -57,4 +67,13 @@ pub fn start(targets: Targets, format: Format) -> Result<Telemetry, Box<dyn Erro
     tracing::subscriber::set_global_default(subscriber)?;
     log::log_panics();
     Ok(Telemetry { _traces: traces })
+}
+
+/// Registers the metrics of the log.
+pub fn register(metrics: &mut Metrics) {
+    metrics.register(
+        "log_lines_dropped",
+        "Log lines that were dropped, for standard error did not take them in time",
+        log::dropped(),
+    );
 }

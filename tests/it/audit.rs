@@ -1,4 +1,4 @@
-//! The line in the log for every call that changes something.
+//! The line in the audit for every call that changes something.
 
 use mesibo_grpc::{
     access::key::KeyHash,
@@ -29,11 +29,18 @@ impl Interceptor for Orders {
     }
 }
 
-/// The lines of the audit, from the name of the caller on, without the durations.
+/// The lines of the audit, from the name of the caller on, without the durations and the
+/// ports of peers.
 fn lines(log: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let (line, _) = line.split_once(" duration_ms=").unwrap();
+        let (before, rest) = line.split_once("peer=127.0.0.1:").unwrap();
+        let port = rest.find(' ').unwrap();
+        format!("{before}peer=127.0.0.1{}", &rest[port..])
+    };
     log.lines()
         .filter_map(|line| line.split_once("mesibo_grpc::audit: "))
-        .map(|(_, line)| line.split_once(" duration_ms=").unwrap().0.to_owned())
+        .map(|(_, it)| line(it))
         .collect()
 }
 
@@ -87,28 +94,34 @@ async fn what_changes_something_leaves_a_line_with_its_outcome_and_no_text() {
         messages.send_message(request.clone()).await.unwrap();
     }
 
-    let line =
-        |rpc, rest| format!("audit caller=\"orders\" app=\"shop\" rpc=\"mesibo.v1.{rpc}\" {rest}");
+    let hash = KeyHash::of(KEY.as_bytes()).to_string();
+    let credential = &hash["sha256:".len()..][..8];
+    let line = |rpc, rest| {
+        format!(
+            "audit caller=\"orders\" app=\"shop\" rpc=\"mesibo.v1.{rpc}\" peer=127.0.0.1 \
+             credential=key:{credential} {rest}"
+        )
+    };
     let cut = "x".repeat(198);
     let expected = [
         line(
             "UserService/DeleteUser",
-            r#"target="uid=5302" outcome="not_done" failure="refused" code="NOUSER""#,
+            r#"subject="uid=5302" outcome="not_done" failure="refused" code="NOUSER""#,
         ),
         line(
             "GroupService/CreateGroup",
-            r#"target="m=alice%2Cbob" outcome="done" id=9"#,
+            r#"subject="m=alice%2Cbob" outcome="done" id=9"#,
         ),
         line(
             "GroupService/EditGroupMembers",
-            &format!(r#"target="gid=9&m={cut}" outcome="unknown" failure="http_status""#),
+            &format!(r#"subject="gid=9&m={cut}" outcome="unknown" failure="http_status""#),
         ),
         line(
             "MessageService/SendMessage",
-            r#"target="from=shop+%26+co+outcome%3D%22done%22&to=alice%2Cbob" outcome="done" id=7"#,
+            r#"subject="from=shop+%26+co+outcome%3D%22done%22&to=alice%2Cbob" outcome="done" id=7"#,
         ),
     ];
-    soon(server.logged("SendMessage")).await;
+    soon(server.logged("outcome=\"done\" id=7")).await;
     assert_eq!(lines(&server.log()), expected);
 }
 
@@ -126,7 +139,7 @@ async fn a_write_that_the_end_of_the_process_cuts_off_leaves_its_line_too() {
         panic!("{log}")
     };
     assert!(
-        line.contains(r#"target="uid=7" outcome="unknown""#),
+        line.contains(r#"subject="uid=7" outcome="unknown""#),
         "{line}"
     );
 }

@@ -88,13 +88,16 @@ async fn a_call_above_the_limit_of_a_connection_is_refused_unprocessed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_above_the_limit_is_closed_until_another_ends() {
-    let process = Process::serve(NOWHERE, &["--max-connections", "2"]);
+async fn a_connection_above_the_limit_is_closed_until_one_of_the_busy_ones_ends() {
+    let backend = Backend::always(Answer::Hang);
+    let process = Process::serve(&backend.url(), &["--max-connections", "2"]);
     let addr = process.address.parse().unwrap();
     let mut open = Vec::new();
-    for _ in 0..2 {
+    for busy in 1..=2 {
         let mut peer = Peer::connect(addr).await;
-        peer.expect_kind(SETTINGS).await;
+        let path = "/mesibo.v1.UserService/DeleteUser";
+        peer.call(path, &DeleteUserRequest { uid: 7 }).await;
+        soon(backend.got(busy)).await;
         open.push(peer);
     }
     for _ in 0..3 {

@@ -17,6 +17,7 @@ use mesibo_grpc::{
         user_service_server::UserServiceServer,
     },
     server::{RequestBody, Server, ServerMetrics, Services},
+    telemetry::audit::AuditLog,
 };
 use tokio::sync::oneshot;
 use tonic::{body::Body, codegen::BoxFuture, server::NamedService, transport::Endpoint};
@@ -93,13 +94,16 @@ async fn the_health_port_answers_while_every_worker_is_stalled() {
     let access = Access::new(Vec::new(), apps, false, &CallerMetrics::default());
     let metrics = ServerMetrics::default();
     let server = Server::bind(config.server, &metrics).await.unwrap();
+    let audit = AuditLog::start(config.audit, config.log_format).unwrap();
     let (grpc, probes) = (server.local_addr(), server.health_addr().unwrap());
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(async move {
         let stopped = async {
             let _ = stopped.await;
         };
-        server.serve(services, access, stopped, async {}).await
+        server
+            .serve(services, access, audit, stopped, async {})
+            .await
     });
 
     let channel = Endpoint::from_shared(format!("http://{grpc}")).unwrap();

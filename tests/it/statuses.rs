@@ -121,9 +121,13 @@ async fn a_request_that_is_no_message_of_the_contract_is_refused() {
 #[tokio::test]
 async fn what_is_no_grpc_is_told_so() {
     let facade = Facade::new("http://127.0.0.1:1/");
-    for (method, content_type) in [("GET", None), ("POST", Some("application/json"))] {
+    for (method, content_type, expected) in [
+        ("GET", None, 405),
+        ("POST", None, 415),
+        ("POST", Some("application/json"), 415),
+    ] {
         let response = raw(&facade, method, "/", content_type, b"").await;
-        assert_eq!(response.status(), 415);
+        assert_eq!(response.status(), expected);
     }
 }
 

@@ -10,6 +10,33 @@ pub(crate) const MAX_REQUEST_BYTES: Setting<usize> =
         .default("4194304")
         .help("Largest gRPC request message that is taken");
 
+pub(crate) const MAX_REQUEST_MEMORY: Setting<usize> =
+    Setting::new(Group::Limits, "max-request-memory", "BYTES", values::bytes)
+        .default("268435456")
+        .help(
+            "Most memory that requests take at a time; a call for which there is none is \
+             refused. An eighth is for calls without a caller, such as health, and an eighth \
+             for the port of health-listen",
+        );
+
+pub(crate) const MAX_REQUEST_MEMORY_PER_CONNECTION: Setting<usize> = Setting::new(
+    Group::Limits,
+    "max-request-memory-per-connection",
+    "BYTES",
+    values::bytes,
+)
+.default("33554432")
+.help("Most memory that the requests of one connection take at a time");
+
+pub(crate) const REQUEST_BODY_TIMEOUT: Setting<Duration> = Setting::new(
+    Group::Limits,
+    "request-body-timeout",
+    "DURATION",
+    values::duration,
+)
+.default("30s")
+.help("Longest time that a request message takes to arrive");
+
 pub(crate) const DEFAULT_DEADLINE: Setting<Duration> = Setting::new(
     Group::Limits,
     "default-deadline",
@@ -28,10 +55,24 @@ pub(crate) const MAX_CONNECTIONS: Setting<usize> =
     Setting::new(Group::Limits, "max-connections", "NUMBER", values::number)
         .default("10000")
         .help(
-            "Most connections at a time; one above is closed at once. Each takes a file \
-             descriptor: the hard limit of the process (ulimit -Hn) should be higher; the \
-             soft one is raised to it",
+            "Most connections at a time; for one above, the one that has been without a \
+             call for longest is closed. Each takes a file descriptor: no more than three \
+             quarters of the hard limit of the process (ulimit -Hn) are used, to which the \
+             soft one is raised",
         );
+
+pub(crate) const MAX_CONNECTIONS_PER_ADDRESS: Setting<usize> = Setting::new(
+    Group::Limits,
+    "max-connections-per-address",
+    "NUMBER",
+    values::number,
+)
+.default("256")
+.help(
+    "Most connections at a time of one IPv4 address or one IPv6 network of 64 bits; one \
+     above is closed at once. Not on loopback. Behind a load balancer that does not keep \
+     the addresses of clients, as many as max-connections",
+);
 
 pub(crate) const MAX_CONCURRENT_STREAMS: Setting<u32> = Setting::new(
     Group::Limits,

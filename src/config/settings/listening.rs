@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Group, Setting};
+use super::{Group, SWITCH, Setting};
 use crate::config::values;
 
 pub(crate) const LISTEN: Setting<SocketAddr> =
@@ -16,6 +16,14 @@ pub(crate) const HEALTH_LISTEN: Setting<SocketAddr> =
         "IP address and port to serve health on as well, without TLS, for the probes of \
          Kubernetes; none if not set",
     );
+
+pub(crate) const PROXY_PROTOCOL: Setting<bool> =
+    Setting::new(Group::Listening, "proxy-protocol", SWITCH, values::switch)
+        .default("false")
+        .help(
+            "Take the addresses of clients from a load balancer, which sends them by version 2 \
+             of the PROXY protocol; nobody else may reach the gRPC port then",
+        );
 
 pub(crate) const EMULATOR_LISTEN: Setting<SocketAddr> =
     Setting::new(Group::Listening, "emulator-listen", "ADDR", values::address)

@@ -5,7 +5,13 @@ use std::net::SocketAddr;
 use tracing_subscriber::filter::Targets;
 
 use super::{Group, Setting};
-use crate::{config::values, telemetry::Format};
+use crate::{
+    config::values,
+    telemetry::{
+        Format,
+        audit::{AuditTo, OnFailure},
+    },
+};
 
 pub(crate) const LOG: Setting<Targets> = Setting::new(Group::Logs, "log", "LEVEL", values::log)
     .default("info")
@@ -20,6 +26,23 @@ pub(crate) const LOG_FORMAT: Setting<Format> =
         .default("text")
         .common()
         .help("Format of the log: text for people, or json, an object a line");
+
+pub(crate) const AUDIT_LOG: Setting<AuditTo> =
+    Setting::new(Group::Logs, "audit-log", "stderr|FILE", values::audit_to)
+        .default("stderr")
+        .help("Place of the audit: stderr, or a file, which is opened again on SIGHUP");
+
+pub(crate) const AUDIT_ON_FAILURE: Setting<OnFailure> = Setting::new(
+    Group::Logs,
+    "audit-on-failure",
+    "drop|refuse",
+    values::on_failure,
+)
+.default("drop")
+.help(
+    "What becomes of a write whose line in the audit cannot be written: drop drops the line, \
+     refuse refuses the write",
+);
 
 /// `None` serves no metrics.
 pub(crate) const METRICS_LISTEN: Setting<Option<SocketAddr>> = Setting::new(

@@ -45,7 +45,7 @@ pub(crate) struct Setting<T: 'static> {
 pub struct About {
     /// The name: the flag without its dashes, and the key in the settings file.
     pub name: &'static str,
-    /// The placeholder of the value; [`SWITCH`] if the flag alone means `true`.
+    /// The placeholder of the value: `true|false` if the flag alone means `true`.
     pub value: &'static str,
     /// The default, if there is one, in the form of a value.
     pub default: Option<&'static str>,

@@ -20,7 +20,14 @@ use secrecy::SecretString;
 use tonic::Code;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use crate::{service::TokenDeletion, status::ErrorCodes, telemetry::Format};
+use crate::{
+    service::TokenDeletion,
+    status::ErrorCodes,
+    telemetry::{
+        Format,
+        audit::{AuditTo, OnFailure},
+    },
+};
 
 /// Longest time that a setting takes; far below what a clock can hold.
 const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
@@ -148,6 +155,24 @@ pub(super) fn log(text: &str) -> Result<Targets, String> {
              warn,mesibo_grpc=debug"
                 .into()
         })
+}
+
+/// The place of the audit.
+pub(super) fn audit_to(text: &str) -> Result<AuditTo, String> {
+    match text {
+        "" => Err("expected stderr, or the path of a file".into()),
+        "stderr" => Ok(AuditTo::Stderr),
+        path => Ok(AuditTo::File(path.into())),
+    }
+}
+
+/// What becomes of a write without its line in the audit.
+pub(super) fn on_failure(text: &str) -> Result<OnFailure, String> {
+    match text {
+        "drop" => Ok(OnFailure::Drop),
+        "refuse" => Ok(OnFailure::Refuse),
+        _ => Err("expected drop or refuse".into()),
+    }
 }
 
 /// The format of log lines.

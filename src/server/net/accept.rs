@@ -1,6 +1,11 @@
 //! Accepting connections, with a back-off where the system has no more to give.
 
-use std::{io, net, time::Duration};
+use std::{
+    io,
+    net::{self, SocketAddr},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -32,7 +37,7 @@ pub(super) struct Acceptor {
 /// Lets a log line pass once a second, so that a flood of connections is no flood of
 /// lines.
 #[derive(Default)]
-pub(super) struct Throttle(Option<Instant>);
+pub(super) struct Throttle(Mutex<Option<Instant>>);
 
 impl Acceptor {
     /// Accepts from `listener`. TCP probes a peer that is silent for `keepalive_time`,
@@ -55,18 +60,18 @@ impl Acceptor {
         }
     }
 
-    /// The next connection, not yet bound to a runtime. Dropping the future loses no
-    /// connection.
-    pub(super) async fn accept(&mut self) -> net::TcpStream {
+    /// The next connection, not yet bound to a runtime, and the address of its peer.
+    /// Dropping the future loses no connection.
+    pub(super) async fn accept(&mut self) -> (net::TcpStream, SocketAddr) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
                     self.pause = FIRST_PAUSE;
                     if let Err(error) = self.set_options(&stream) {
                         tracing::debug!(%error, "cannot set the options of a socket");
                     }
                     match stream.into_std() {
-                        Ok(stream) => return stream,
+                        Ok(stream) => return (stream, address),
                         Err(error) => tracing::debug!(%error, "a connection failed"),
                     }
                 }
@@ -97,11 +102,12 @@ impl Acceptor {
 }
 
 impl Throttle {
-    pub(super) fn passes(&mut self) -> bool {
+    pub(super) fn passes(&self) -> bool {
         let now = Instant::now();
-        let passes = self.0.is_none_or(|last| now - last >= LOG_INTERVAL);
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let passes = last.is_none_or(|last| now - last >= LOG_INTERVAL);
         if passes {
-            self.0 = Some(now);
+            *last = Some(now);
         }
         passes
     }
@@ -128,7 +134,7 @@ mod tests {
             .await
             .unwrap();
         let (time, interval) = (Duration::from_mins(1), Duration::from_millis(1));
-        let stream = Acceptor::new(listener, time, interval).accept().await;
+        let (stream, _) = Acceptor::new(listener, time, interval).accept().await;
         assert!(stream.nodelay().unwrap());
         let socket = SockRef::from(&stream);
         assert!(socket.keepalive().unwrap());
@@ -138,7 +144,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_line_passes_once_a_second() {
-        let mut throttle = Throttle::default();
+        let throttle = Throttle::default();
         let mut passed = 0;
         for _ in 0..30 {
             passed += usize::from(throttle.passes());

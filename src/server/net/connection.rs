@@ -2,8 +2,8 @@
 
 use std::{
     convert::Infallible,
-    net,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    net::{self, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,11 +15,19 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::either::Either;
+use tonic::Code;
 
-use super::tls::Tls;
+use super::{accept::Throttle, http1, proxy_protocol, tls::Tls};
 use crate::{
-    call::{Peer, Stop, Stopping},
-    server::{config::Limits, rpc::Stack},
+    call::{Certificate, Peer, Stop, Stopping},
+    server::{
+        config::Limits,
+        metrics::ServerMetrics,
+        rpc::{
+            Stack,
+            usage::{Activity, Usage},
+        },
+    },
 };
 
 /// The preface of an HTTP/2 client, RFC 9113, section 3.4.
@@ -42,13 +50,46 @@ const MAX_PENDING_RESETS: usize = 20;
 /// (RUSTSEC-2024-0332) and small DATA frames (CVE-2019-9518).
 const MAX_FAULTY_STREAMS: usize = 1024;
 
+/// How much of one request body h2 holds until it is read. Bodies are read as they come,
+/// but for a stream whose service takes its time. This is what RFC 9113 begins with: at a
+/// round trip of 10 ms, one call sends 6 MiB a second.
+const STREAM_WINDOW: u32 = 64 << 10;
+
+/// How much of all request bodies of a connection h2 holds until they are read.
+const CONNECTION_WINDOW: u32 = 256 << 10;
+
+/// How much of a response h2 holds for a peer that does not read it.
+const SEND_BUFFER: usize = 64 << 10;
+
+/// How long a connection that has to go for another may take to close after its GOAWAY.
+/// Calls in flight on it have no caller.
+const DISPLACED_GRACE: Duration = Duration::from_secs(1);
+
 /// A connection that was accepted, by another runtime than the one that will serve it.
 pub(super) struct Connection {
     pub(super) stream: net::TcpStream,
+    pub(super) address: SocketAddr,
     pub(super) tls: Option<Tls>,
+    /// Whether a balancer in front says whose connection it is.
+    pub(super) is_proxied: bool,
     pub(super) limits: Limits,
+    pub(super) usage: Arc<Usage>,
     /// The shutdown of the server.
     pub(super) stopping: Stopping,
+    /// The signal that the connection has to go for another.
+    pub(super) displaced: Stopping,
+    pub(super) metrics: ServerMetrics,
+    /// For the log lines of connections that speak HTTP/1.
+    pub(super) warned: Arc<Throttle>,
+}
+
+/// How a connection began.
+enum Begun<S> {
+    /// With the preface of HTTP/2, from this address, and with this certificate, if the
+    /// client showed one.
+    Http2(S, SocketAddr, Option<Certificate>),
+    /// With a request of HTTP/1, which was answered.
+    Http1,
 }
 
 /// Why a connection is to end.
@@ -56,22 +97,14 @@ pub(super) struct Connection {
 enum End {
     Idle,
     Old,
+    Displaced,
     Stopping,
 }
 
 /// Runs the tasks that hyper makes of the calls, each from its headers to the end of its
 /// response, and counts those in flight.
 #[derive(Clone)]
-struct Calls(Arc<Mutex<InFlight>>);
-
-struct InFlight {
-    calls: usize,
-    /// When a call ended last.
-    changed: Instant,
-}
-
-/// A call in flight.
-struct InFlightCall(Calls);
+struct Calls(Arc<Activity>);
 
 impl Connection {
     /// Serves calls until the peer closes the connection, or a limit or the shutdown of
@@ -79,28 +112,43 @@ impl Connection {
     pub(super) async fn serve(self, stack: Arc<Stack>) {
         let Self {
             stream,
+            address,
             tls,
+            is_proxied,
             limits,
+            usage,
             mut stopping,
+            mut displaced,
+            metrics,
+            warned,
         } = self;
         let old = sleep(jittered(limits.max_connection_age, fastrand::f64()));
 
-        let handshake = timeout(limits.handshake_timeout, begin(stream, tls));
-        let (stream, certificate) = tokio::select! {
+        let handshake = timeout(limits.handshake_timeout, begin(stream, tls, is_proxied));
+        let (stream, address, certificate) = tokio::select! {
             biased;
             begun = handshake => match begun.unwrap_or_else(|elapsed| Err(elapsed.into())) {
-                Ok(begun) => begun,
+                Ok(Begun::Http2(stream, address, certificate)) => (stream, address, certificate),
+                Ok(Begun::Http1) => {
+                    metrics.start(None).finish(Code::Unknown);
+                    if warned.passes() {
+                        tracing::warn!(%address, "a client speaks HTTP/1, and was told that \
+                                        this port speaks gRPC over HTTP/2");
+                    }
+                    return;
+                }
                 Err(error) => return tracing::debug!(%error, "the beginning of a connection failed"),
             },
             // No call can be in flight.
             () = stopping.stopped() => return,
+            () = displaced.stopped() => return,
         };
 
         let (stop, call_stopping) = Stop::new();
-        let peer = Peer::new(certificate, call_stopping);
-        let calls = Calls::new();
+        let peer = Peer::new(address, certificate, call_stopping);
+        let calls = Calls(Arc::clone(&usage.calls));
         let service = service_fn(move |request| {
-            let call = Arc::clone(&stack).call(request, peer.clone());
+            let call = Arc::clone(&stack).call(request, peer.clone(), Arc::clone(&usage));
             // hyper moves it around before it begins.
             Box::pin(async { Ok::<_, Infallible>(call.await) })
         });
@@ -112,17 +160,20 @@ impl Connection {
             ended = &mut connection => return log(ended),
             () = calls.idle_for(limits.max_connection_idle) => End::Idle,
             () = old => End::Old,
+            () = displaced.stopped() => End::Displaced,
             () = stopping.stopped() => End::Stopping,
         };
         tracing::debug!(?end, "a connection is to end");
         drop(stop);
         // GOAWAY: the peer begins no more calls here, and those it has begun finish.
         connection.as_mut().graceful_shutdown();
-        if let End::Stopping = end {
+        let grace = match end {
             // The server has a grace period of its own, for all connections at once.
-            return log(connection.await);
-        }
-        if let Ok(ended) = timeout(limits.max_connection_age_grace, connection).await {
+            End::Stopping => return log(connection.await),
+            End::Displaced => DISPLACED_GRACE,
+            End::Idle | End::Old => limits.max_connection_age_grace,
+        };
+        if let Ok(ended) = timeout(grace, connection).await {
             log(ended);
         } else {
             tracing::debug!("a connection outlived its grace period, and is closed");
@@ -131,21 +182,10 @@ impl Connection {
 }
 
 impl Calls {
-    fn new() -> Self {
-        let changed = Instant::now();
-        Self(Arc::new(Mutex::new(InFlight { calls: 0, changed })))
-    }
-
     /// Completes when no call was in flight for `time`.
     async fn idle_for(&self, time: Duration) {
         loop {
-            let since = {
-                let in_flight = self.in_flight();
-                match in_flight.calls {
-                    0 => in_flight.changed,
-                    _ => Instant::now(),
-                }
-            };
+            let since = self.0.idle_since().unwrap_or_else(Instant::now);
             // The connection cannot have been idle for `time` any sooner.
             let until = since + time;
             if until <= Instant::now() {
@@ -154,28 +194,15 @@ impl Calls {
             sleep_until(until).await;
         }
     }
-
-    fn in_flight(&self) -> MutexGuard<'_, InFlight> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Calls {
     fn execute(&self, task: F) {
-        self.in_flight().calls += 1;
-        let call = InFlightCall(self.clone());
+        let call = self.0.begin();
         tokio::spawn(async move {
             task.await;
             drop(call);
         });
-    }
-}
-
-impl Drop for InFlightCall {
-    fn drop(&mut self) {
-        let mut in_flight = self.0.in_flight();
-        in_flight.calls -= 1;
-        in_flight.changed = Instant::now();
     }
 }
 
@@ -186,6 +213,9 @@ fn http2(limits: &Limits, calls: Calls) -> http2::Builder<Calls> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.max_concurrent_streams)
         .max_header_list_size(limits.max_header_bytes)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(limits.keepalive_time)
         .keep_alive_timeout(limits.keepalive_timeout)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
@@ -193,13 +223,20 @@ fn http2(limits: &Limits, calls: Calls) -> http2::Builder<Calls> {
     http2
 }
 
-/// Begins a connection: the TLS handshake, if there is one, and the preface, which hyper
-/// reads again. Gives the names in the client's certificate, if it showed one.
+/// Begins a connection: the header of a balancer and the TLS handshake, if there are any,
+/// and the preface, which hyper reads again.
 async fn begin(
     stream: net::TcpStream,
     tls: Option<Tls>,
-) -> io::Result<(impl AsyncRead + AsyncWrite, Option<Vec<String>>)> {
-    let stream = TcpStream::from_std(stream)?;
+    is_proxied: bool,
+) -> io::Result<Begun<impl AsyncRead + AsyncWrite>> {
+    let mut stream = TcpStream::from_std(stream)?;
+    let mut address = stream.peer_addr()?;
+    if is_proxied && let Some(client) = proxy_protocol::read(&mut stream).await? {
+        address = client;
+    }
+    // An IPv4 address that came over IPv6 is shown as what it is.
+    address.set_ip(address.ip().to_canonical());
     let (mut stream, certificate) = match tls {
         None => (Either::Left(stream), None),
         Some(tls) => {
@@ -207,14 +244,18 @@ async fn begin(
             (Either::Right(stream), certificate)
         }
     };
-    read_preface(&mut stream).await?;
+    if !read_preface(&mut stream).await? {
+        http1::answer(&mut stream).await;
+        return Ok(Begun::Http1);
+    }
     let (reader, writer) = io::split(stream);
-    Ok((io::join(PREFACE.chain(reader), writer), certificate))
+    let stream = io::join(PREFACE.chain(reader), writer);
+    Ok(Begun::Http2(stream, address, certificate))
 }
 
-/// Reads the preface, and nothing behind it. The first byte that differs is an error, so
-/// that a peer with another protocol learns at once.
-async fn read_preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+/// Reads the preface, and nothing behind it. Gives false for HTTP/1, and an error for any
+/// other protocol, at the first byte that differs, so that the peer learns at once.
+async fn read_preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<bool> {
     let mut buffer = [0; PREFACE.len()];
     let mut length = 0;
     while length < PREFACE.len() {
@@ -223,12 +264,16 @@ async fn read_preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         length += read;
-        if buffer[..length] != PREFACE[..length] {
+        let sent = &buffer[..length];
+        if sent != &PREFACE[..length] {
+            if http1::is_spoken(sent) {
+                return Ok(false);
+            }
             let text = "the peer does not speak HTTP/2";
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// A time that is up to [`AGE_JITTER`] shorter or longer, by `random` from 0 to 1.
@@ -256,7 +301,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_from_the_end_of_its_last_call() {
-        let calls = Calls::new();
+        let calls = Calls(Arc::default());
         let start = tokio::time::Instant::now();
         for seconds in [3, 12] {
             calls.execute(sleep(Duration::from_secs(seconds)));

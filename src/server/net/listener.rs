@@ -7,11 +7,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio::{net::TcpListener, runtime::Handle, time::timeout};
 
 use super::{
     accept::{Acceptor, Throttle},
     connection::Connection,
+    connections::Connections,
     tls::Tls,
     workers::Workers,
 };
@@ -25,6 +26,8 @@ pub(in crate::server) struct Listener {
     pub(in crate::server) tcp: TcpListener,
     /// `None` is plaintext.
     pub(in crate::server) tls: Option<Tls>,
+    /// Whether a balancer in front says whose each connection is.
+    pub(in crate::server) is_proxied: bool,
     pub(in crate::server) limits: Limits,
     pub(in crate::server) metrics: ServerMetrics,
     /// How long calls in flight may take to finish at a shutdown.
@@ -51,47 +54,67 @@ impl Listener {
     ) {
         let limits = self.limits;
         let mut acceptor = Acceptor::new(self.tcp, limits.keepalive_time, limits.keepalive_timeout);
-        let mut connections = JoinSet::new();
-        let mut warned = Throttle::default();
+        let mut connections = Connections::new(limits);
+        let full = Throttle::default();
+        let http1 = Arc::new(Throttle::default());
         let connection_stopping = stopping.clone();
         loop {
-            tokio::select! {
+            let (stream, address) = tokio::select! {
                 biased;
                 () = stopping.stopped() => break,
                 // Before the accept, so that what has ended makes room.
-                Some(_) = connections.join_next() => {}
-                stream = acceptor.accept() => {
-                    if connections.len() < limits.max_connections {
-                        let connection = Connection {
-                            stream,
-                            tls: self.tls.clone(),
-                            limits,
-                            stopping: connection_stopping.clone(),
-                        };
-                        let (open, stack) = (self.metrics.open_connection(), Arc::clone(&stack));
-                        let serve = async move {
-                            connection.serve(stack).await;
-                            drop(open);
-                        };
-                        match place {
-                            Place::Workers(workers) => workers.spawn(&mut connections, serve),
-                            Place::Here => { connections.spawn(serve); }
-                        }
-                    } else if warned.passes() {
-                        // The stream is dropped, and so closed: the client learns at once
-                        // that it has to go elsewhere or come back later. In the backlog
-                        // its calls would only wait for their deadlines.
-                        let limit = limits.max_connections;
-                        tracing::warn!(limit, "too many connections; another one is closed");
+                Some(()) = connections.ended() => continue,
+                accepted = acceptor.accept() => accepted,
+            };
+            let room = match connections.make_room(address) {
+                Ok(room) => room,
+                Err(limit) => {
+                    // The stream is dropped, and so closed: the client learns at once
+                    // that it has to go elsewhere or come back later. In the backlog
+                    // its calls would only wait for their deadlines.
+                    self.metrics.refused(limit);
+                    if full.passes() {
+                        tracing::warn!(?limit, %address, "too many connections; another one is closed");
                     }
+                    continue;
                 }
+            };
+            if room.displaces {
+                self.metrics.displaced();
             }
+            let usage = Arc::new(stack.open_usage());
+            let thread = match place {
+                Place::Workers(workers) => Some(workers.choose()),
+                Place::Here => None,
+            };
+            let runtime = thread
+                .as_ref()
+                .map_or_else(Handle::current, |thread| thread.runtime.clone());
+            let (open, stack) = (self.metrics.open_connection(), Arc::clone(&stack));
+            connections.open(room, Arc::clone(&usage), &runtime, |displaced| {
+                let connection = Connection {
+                    stream,
+                    address,
+                    tls: self.tls.clone(),
+                    is_proxied: self.is_proxied,
+                    limits,
+                    usage,
+                    stopping: connection_stopping.clone(),
+                    displaced,
+                    metrics: self.metrics.clone(),
+                    warned: Arc::clone(&http1),
+                };
+                async move {
+                    connection.serve(stack).await;
+                    drop((open, thread));
+                }
+            });
         }
         drop(acceptor);
-        let ended = async { while connections.join_next().await.is_some() {} };
+        let ended = async { while connections.ended().await.is_some() {} };
         if timeout(self.grace, ended).await.is_err() {
             tracing::warn!(
-                connections = connections.len(),
+                connections = connections.count(),
                 "the grace period is over; what is still open is closed"
             );
         }

@@ -2,12 +2,20 @@
 //!
 //! - `listener`: a listening port
 //! - `accept`: accepting connections
+//! - `connections`: how many there may be, and which has to go for another
+//! - `descriptors`: what connections may take of the file descriptors
+//! - `http1`: the answer to a client that speaks HTTP/1
 //! - `connection`: the life of one connection
+//! - `proxy_protocol`: whose a connection is that a balancer passes on
 //! - `workers`: the threads that serve connections
 //! - [`tls`]: TLS, and the certificates of clients
 
 mod accept;
 mod connection;
+pub(super) mod connections;
+pub(super) mod descriptors;
+mod http1;
 pub(super) mod listener;
+mod proxy_protocol;
 pub mod tls;
 pub(super) mod workers;

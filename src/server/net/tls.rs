@@ -17,6 +17,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use webpki::EndEntityCert;
 
+use crate::call::{Certificate, Serial};
+
 /// The ALPN protocol name of HTTP/2.
 const H2: &[u8] = b"h2";
 
@@ -88,18 +90,17 @@ impl Tls {
         files.cloned().collect()
     }
 
-    /// Makes the TLS handshake, and gives the names in the client's certificate, if it
-    /// showed one.
+    /// Makes the TLS handshake, and gives the client's certificate, if it showed one.
     pub(super) async fn accept(
         &self,
         stream: TcpStream,
-    ) -> io::Result<(TlsStream<TcpStream>, Option<Vec<String>>)> {
+    ) -> io::Result<(TlsStream<TcpStream>, Option<Certificate>)> {
         let acceptor = TlsAcceptor::from(self.current.load_full());
         let stream = acceptor.accept(stream).await?;
         let (_, connection) = stream.get_ref();
         let certificate = connection.peer_certificates().and_then(<[_]>::first);
-        let names = certificate.map(names);
-        Ok((stream, names))
+        let certificate = certificate.map(read);
+        Ok((stream, certificate))
     }
 }
 
@@ -166,12 +167,23 @@ fn wrong(file: &Path, expected: &str, error: &impl fmt::Display) -> String {
     format!("expected {expected} in {}: {error}", file.display())
 }
 
-/// The names in a certificate, DNS and URI. The subject's common name is none, RFC 9525.
-fn names(certificate: &CertificateDer) -> Vec<String> {
+/// The names and the serial number in a certificate. The subject's common name is no name,
+/// RFC 9525. There are none in what is not a certificate, which the handshake lets nobody
+/// show.
+fn read(certificate: &CertificateDer) -> Certificate {
     let certificate = EndEntityCert::try_from(certificate);
     let names = certificate.iter().flat_map(|certificate| {
         let names = certificate.valid_dns_names();
         names.chain(certificate.valid_uri_names())
     });
-    names.map(ToOwned::to_owned).collect()
+    Certificate {
+        names: names.map(ToOwned::to_owned).collect(),
+        serial: Serial(
+            certificate
+                .iter()
+                .flat_map(|it| it.serial())
+                .copied()
+                .collect(),
+        ),
+    }
 }

@@ -14,7 +14,6 @@ use std::{
 use tokio::{
     runtime::{Builder, Handle},
     sync::{oneshot, watch},
-    task::JoinSet,
 };
 
 /// The worker threads. They end when this is dropped, with all that still runs on them.
@@ -31,6 +30,12 @@ struct Worker {
     /// The thread ends when this is dropped.
     _stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
+}
+
+/// The thread that was chosen for a connection, which counts until this is dropped.
+pub(super) struct Chosen {
+    pub(super) runtime: Handle,
+    _load: Arc<()>,
 }
 
 /// Tells that a thread died, if it is dropped by a panic.
@@ -61,20 +66,15 @@ impl Workers {
         Ok(Self { workers, deaths })
     }
 
-    /// Runs what serves a connection on the thread with the fewest connections.
-    pub(super) fn spawn<F>(&self, connections: &mut JoinSet<()>, serve: F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
+    /// The thread with the fewest connections, for one more.
+    pub(super) fn choose(&self) -> Chosen {
         let load = |worker: &&Worker| Arc::strong_count(&worker.load);
         let worker = self.workers.iter().min_by_key(load);
         let worker = worker.expect("at least one thread was started");
-        let load = Arc::clone(&worker.load);
-        let serve = async move {
-            serve.await;
-            drop(load);
-        };
-        connections.spawn_on(serve, &worker.runtime);
+        Chosen {
+            runtime: worker.runtime.clone(),
+            _load: Arc::clone(&worker.load),
+        }
     }
 
     /// Completes when a thread died.
@@ -136,6 +136,8 @@ impl Drop for Workers {
 mod tests {
     use std::future::pending;
 
+    use tokio::task::JoinSet;
+
     use super::*;
 
     #[tokio::test]
@@ -145,7 +147,9 @@ mod tests {
         let (names, mut told) = tokio::sync::mpsc::unbounded_channel();
         for _ in 0..4 {
             let names = names.clone();
-            workers.spawn(&mut connections, async move {
+            let chosen = workers.choose();
+            let runtime = chosen.runtime.clone();
+            let serve = async move {
                 for _ in 0..3 {
                     names
                         .send(thread::current().name().map(String::from))
@@ -154,7 +158,9 @@ mod tests {
                 }
                 drop(names);
                 pending::<()>().await;
-            });
+                drop(chosen);
+            };
+            connections.spawn_on(serve, &runtime);
         }
         let mut counts = std::collections::HashMap::new();
         for _ in 0..12 {

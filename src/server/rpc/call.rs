@@ -4,16 +4,19 @@
 //! A call may end by trailers, by headers alone, by a reset of its stream, or by the loss
 //! of its connection. The last two drop its response.
 
+use std::time::Duration;
+
 use http::{HeaderMap, Request, Uri};
 use opentelemetry::{Context, trace};
 use tonic::{Code, Status};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use super::refusals::{Refusal, Refusals};
 use crate::{
-    call::{Policy, Record, RequestId, policy::Audience},
+    call::{Peer, Policy, Record, RequestId, policy::Audience},
     server::metrics::{ServerMetrics, Started, name},
-    status,
+    status::{self, Reason},
     telemetry::trace::is_traced,
 };
 
@@ -23,6 +26,8 @@ pub(super) struct Call {
     started: Option<Started>,
     policy: Option<&'static Policy>,
     record: Record,
+    refusals: Refusals,
+    is_grpc: bool,
     span: Span,
     uri: Uri,
 }
@@ -31,8 +36,10 @@ impl Call {
     /// Starts the record of a call. `parent` is the trace context of its client.
     pub(super) fn start<B>(
         metrics: &ServerMetrics,
+        refusals: &Refusals,
         request: &Request<B>,
         parent: &Context,
+        peer: &Peer,
     ) -> Self {
         let policy = Policy::of_path(request.uri().path());
         let started = metrics.start(policy);
@@ -41,7 +48,9 @@ impl Call {
             span: span(started.rpc(), &id, parent),
             started: Some(started),
             policy,
-            record: Record::new(id),
+            record: Record::new(id, peer.clone()),
+            refusals: refusals.clone(),
+            is_grpc: true,
             uri: request.uri().clone(),
         }
     }
@@ -78,6 +87,12 @@ impl Call {
         }
     }
 
+    /// Ends what is no gRPC call.
+    pub(super) fn finish_not_grpc(&mut self) {
+        self.is_grpc = false;
+        self.finish(Code::Unknown);
+    }
+
     /// Ends the call, unless it is over.
     pub(super) fn finish(&mut self, code: Code) {
         let Some(started) = self.started.take() else {
@@ -90,32 +105,72 @@ impl Call {
             code
         };
         let elapsed = started.finish(code);
-        let (rpc, code_name) = (started.rpc(), name(code));
-        let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        let is_probe = self
-            .policy
-            .is_some_and(|policy| policy.audience == Audience::Everyone);
-        let _entered = self.span.enter();
-        if is_probe {
-            // Probes come every few seconds.
-            tracing::debug!(rpc, code = code_name, duration_ms, "call");
-        } else {
-            tracing::info!(
-                caller = self.record.caller(),
-                app = self.record.app(),
-                rpc,
-                code = code_name,
-                upstream = self.record.outcome(),
-                duration_ms,
-                "call"
-            );
-        }
+        self.log(started.rpc(), code, elapsed);
         if is_traced() {
             self.span
                 .set_attribute("rpc.grpc.status_code", i64::from(code as i32));
             if is_server_error(code) {
                 self.span.set_status(trace::Status::error(""));
             }
+        }
+    }
+
+    /// Writes the line of the call, unless it is one of many that were not let in.
+    fn log(&self, rpc: &'static str, code: Code, elapsed: Duration) {
+        let _entered = self.span.enter();
+        let (code, record) = (name(code), &self.record);
+        let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let peer = record.peer().address();
+        if self.is_probe() {
+            // Probes come every few seconds.
+            return tracing::debug!(rpc, code, %peer, duration_ms, "call");
+        }
+        let refusal = self.refusal();
+        let skipped = refusal.map(|refusal| self.refusals.take(record, rpc, refusal));
+        if skipped == Some(None) {
+            return;
+        }
+        let failure = record.failure();
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    caller = record.caller().map(|caller| &**caller),
+                    app = record.app(),
+                    rpc,
+                    code,
+                    reason = refusal.map(Refusal::reason),
+                    skipped = skipped.flatten().filter(|&skipped| skipped > 0),
+                    upstream = record.outcome(),
+                    upstream_code = failure.and_then(|failure| failure.code.as_deref()),
+                    error = failure.and_then(|failure| failure.error.as_deref()),
+                    cause = failure.and_then(|failure| failure.cause.as_deref()),
+                    %peer,
+                    credential = record.credential().map(display),
+                    duration_ms,
+                    "call"
+                )
+            };
+        }
+        if failure.is_some_and(|failure| failure.error.is_some()) {
+            line!(warn);
+        } else {
+            line!(info);
+        }
+    }
+
+    fn is_probe(&self) -> bool {
+        self.policy
+            .is_some_and(|policy| policy.audience == Audience::Everyone)
+    }
+
+    /// Why the call was not let in, if it was not.
+    fn refusal(&self) -> Option<Refusal> {
+        if !self.is_grpc {
+            Some(Refusal::NotGrpc)
+        } else if let Some(denial) = self.record.denial() {
+            Some(Refusal::Denied(Reason::of(denial)))
+        } else {
+            self.policy.is_none().then_some(Refusal::UnknownMethod)
         }
     }
 }

@@ -6,7 +6,7 @@
 //! own service does not fit: it says `SERVING` before anything serves, and ends the
 //! watch of an unknown name, which the protocol wants left open.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use tokio::sync::watch;
 use tokio_stream::{Stream, StreamExt as _, wrappers::WatchStream};
@@ -16,6 +16,7 @@ use tonic_health::pb::{
     health_server::Health,
 };
 
+use super::usage::{Budget, Usage, WatchLimit, Watching};
 use crate::{
     call::{Policy, RequestId},
     status::{self, Reason},
@@ -28,10 +29,31 @@ pub(in crate::server) struct HealthService(watch::Receiver<ServingStatus>);
 /// Sets the state of the health service. Watches end when it is dropped.
 pub(in crate::server) struct Reporter(watch::Sender<ServingStatus>);
 
+/// Counts the watches of a connection, in the extensions of its requests.
+#[derive(Clone)]
+pub(super) struct Watches {
+    budget: Arc<Budget>,
+    usage: Arc<Usage>,
+}
+
 /// A health service that says `NOT_SERVING`, and its reporter.
 pub(in crate::server) fn service() -> (HealthService, Reporter) {
     let (sender, receiver) = watch::channel(ServingStatus::NotServing);
     (HealthService(receiver), Reporter(sender))
+}
+
+impl Watches {
+    pub(super) fn new(budget: &Arc<Budget>, usage: &Arc<Usage>) -> Self {
+        Self {
+            budget: Arc::clone(budget),
+            usage: Arc::clone(usage),
+        }
+    }
+
+    /// Counts a watch, until the result is dropped.
+    fn begin(&self) -> Result<Watching, WatchLimit> {
+        self.budget.watch(&self.usage)
+    }
 }
 
 impl Reporter {
@@ -56,9 +78,7 @@ impl Health for HealthService {
                 Reason::UnknownService,
                 "there is no such service; server reflection lists those there are",
             );
-            let id = request.extensions().get::<RequestId>();
-            let id = id.expect("the server puts the id into every request outside the contract");
-            return Err(draft.into_status(id));
+            return Err(draft.into_status(extension::<RequestId, _>(&request)));
         }
         let status = *self.0.borrow();
         Ok(Response::new(response(status)))
@@ -71,8 +91,17 @@ impl Health for HealthService {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
+        let watching = extension::<Watches, _>(&request).begin();
+        let watching = watching.map_err(|limit| {
+            let draft = status::too_many_watches(match limit {
+                WatchLimit::Connection => "connection",
+                WatchLimit::Server => "server",
+            });
+            draft.into_status(extension::<RequestId, _>(&request))
+        })?;
         let known = is_known(request.get_ref());
         let statuses = WatchStream::new(self.0.clone()).map(move |status| {
+            let _counted = &watching;
             let status = if known {
                 status
             } else {
@@ -82,6 +111,11 @@ impl Health for HealthService {
         });
         Ok(Response::new(Box::pin(statuses)))
     }
+}
+
+fn extension<T: Clone + Send + Sync + 'static, R>(request: &Request<R>) -> &T {
+    let extension = request.extensions().get();
+    extension.expect("the server puts it into every request outside of the contract")
 }
 
 fn is_known(request: &HealthCheckRequest) -> bool {

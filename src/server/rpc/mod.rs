@@ -3,55 +3,76 @@
 //! within the deadline.
 //!
 //! - `call`: the record of a call, from its headers to its end
+//! - `refusals`: calls that are not let in
 //! - `response_body`: the response of a call, and what ends it
+//! - `protocol`: what is a gRPC call
 //! - `request_body`: the request message
+//! - `messages`: the messages in a body
+//! - `usage`: what connections and their calls take of the server
 //! - `timeout`: the deadline that a client sets
 //! - [`services`]: the services by their names
 //! - `health`: the health service
 
 mod call;
 pub(super) mod health;
+mod messages;
+mod protocol;
+pub(super) mod refusals;
 pub mod request_body;
 mod response_body;
 pub mod services;
 mod timeout;
+pub(super) mod usage;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
-use http::{
-    HeaderMap, Request, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE},
-};
+use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use hyper::body::Incoming;
 use opentelemetry::context::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tracing::Instrument as _;
 
-use super::{config::Deadlines, metrics::ServerMetrics};
+use super::{
+    config::{Deadlines, Limits, MAX_HEALTH_REQUEST_BYTES, MAX_REFLECTION_REQUEST_BYTES},
+    metrics::ServerMetrics,
+};
 use crate::{
-    access::{Access, Admitted},
+    access::{Access, Admitted, Standing},
     call::{
-        Context, Denial, Peer, Policy, Record,
+        Context, Denial, Memory, Peer, Policy, Record,
         context::{Due, Gate},
+        policy::Audience,
     },
     status::{self, Draft},
     telemetry::trace,
 };
 use call::Call;
-use request_body::RequestBody;
-use response_body::ResponseBody;
+use health::Watches;
+use refusals::Refusals;
+use request_body::{Pauses, RequestBody, Terms};
+use response_body::{Bounds, ResponseBody};
 use services::Services;
 use timeout::HEAD_START;
+use usage::{Budget, Usage};
 
 /// What every call of a port passes, and the services behind it.
 pub(super) struct Stack {
     services: Services,
     /// `None` if everyone may make every call.
     guard: Option<Guard>,
-    deadlines: Deadlines,
-    metrics: ServerMetrics,
+    budget: Arc<Budget>,
+    shared: Shared,
+}
+
+/// What the ports of a server have in common.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) deadlines: Deadlines,
+    pub(super) limits: Limits,
+    pub(super) metrics: ServerMetrics,
+    pub(super) refusals: Refusals,
 }
 
 struct Guard {
@@ -59,37 +80,37 @@ struct Guard {
     gate: Arc<dyn Gate>,
 }
 
-/// What a call's response needs to end well.
+/// A response, and what bounds it.
 struct Answer {
     response: Response<Body>,
-    due: Option<Instant>,
+    bounds: Bounds,
 }
 
 impl Stack {
     /// Services for calls that `access` admits.
-    pub(super) fn guarded(
-        services: Services,
-        access: Access,
-        deadlines: Deadlines,
-        metrics: ServerMetrics,
-    ) -> Self {
+    pub(super) fn guarded(services: Services, access: Access, shared: Shared) -> Self {
         let gate: Arc<dyn Gate> = Arc::new(access.clone());
         Self {
             services,
             guard: Some(Guard { access, gate }),
-            deadlines,
-            metrics,
+            budget: Arc::new(Budget::of_grpc(&shared.limits, &shared.metrics)),
+            shared,
         }
     }
 
     /// Services for everyone.
-    pub(super) fn open(services: Services, deadlines: Deadlines, metrics: ServerMetrics) -> Self {
+    pub(super) fn open(services: Services, shared: Shared) -> Self {
         Self {
             services,
             guard: None,
-            deadlines,
-            metrics,
+            budget: Arc::new(Budget::of_health(&shared.limits, &shared.metrics)),
+            shared,
         }
+    }
+
+    /// The usage of a new connection.
+    pub(super) fn open_usage(&self) -> Usage {
+        self.budget.open()
     }
 
     /// Answers a call of a peer.
@@ -97,32 +118,35 @@ impl Stack {
         self: Arc<Self>,
         request: Request<Incoming>,
         peer: Peer,
+        usage: Arc<Usage>,
     ) -> Response<ResponseBody> {
         let parent = trace::context_of(request.headers());
-        let call = Call::start(&self.metrics, &request, &parent);
+        let Shared {
+            metrics, refusals, ..
+        } = &self.shared;
+        let call = Call::start(metrics, refusals, &request, &parent, &peer);
         let record = call.record().clone();
         let request = request.map(|body| RequestBody::new(body, record.clone()));
-        let answer = if is_grpc(request.headers()) {
-            let answer = self.answer(request, call.policy(), &peer, &record);
+        let answer = if let Some(refusal) = protocol::refuse(&request) {
+            Ok(refusal.into())
+        } else {
+            let answer = self.answer(request, call.policy(), &peer, &usage, &record);
             // The client's trace context is outermost, so that the span takes its place
             // where spans have contexts.
             let answer = AssertUnwindSafe(answer.instrument(call.span().clone()))
                 .catch_unwind()
                 .with_context(parent);
             answer.await.unwrap_or_else(|_| {
-                self.metrics.panicked();
+                metrics.panicked();
                 Err(status::panicked())
             })
-        } else {
-            Ok(not_grpc().into())
         };
-        let answer = answer.unwrap_or_else(|draft| {
-            if let (Some(guard), Some(denial)) = (&self.guard, record.denial()) {
-                guard.access.count(denial);
-            }
-            draft.into_status(record.id()).into_http().into()
-        });
-        ResponseBody::respond(answer.response, call, answer.due, &self.metrics)
+        if let (Some(guard), Some(denial)) = (&self.guard, record.denial()) {
+            guard.access.count(denial, record.caller());
+        }
+        let answer =
+            answer.unwrap_or_else(|draft| draft.into_status(record.id()).into_http().into());
+        ResponseBody::respond(answer.response, call, answer.bounds, metrics)
     }
 
     /// Admits a call, and has its service answer it in time.
@@ -131,36 +155,60 @@ impl Stack {
         mut request: Request<RequestBody>,
         policy: Option<&'static Policy>,
         peer: &Peer,
+        usage: &Arc<Usage>,
         record: &Record,
     ) -> Result<Answer, Draft> {
+        let standing = self.guard.as_ref().zip(policy);
+        let standing =
+            standing.and_then(|(it, policy)| it.access.standing(policy, request.headers(), peer));
         let admitted = self
-            .admit(&mut request, policy, peer)
+            .admit(&mut request, policy, record)
             .inspect_err(|denial| record.denied(denial.clone()))
             .map_err(|denial| status::denied(&denial))?;
         let Some(policy) = policy else {
             return Err(status::unknown_method(request.uri().path()));
         };
-        let due = due(self.deadlines, policy, request.headers())?;
-        let deadline = due.of_call();
-        match (admitted, &self.guard) {
-            (Some(admitted), Some(guard)) => {
-                record.admitted(&admitted.caller, &admitted.app.name);
-                let context = Context {
-                    policy,
-                    caller: admitted.caller,
-                    app: admitted.app,
-                    due,
-                    record: record.clone(),
-                    peer: peer.clone(),
-                    gate: Arc::clone(&guard.gate),
-                    slot: None,
-                };
-                request.extensions_mut().insert(context);
-            }
-            _ => {
-                request.extensions_mut().insert(record.id().clone());
-            }
+        let due = due(self.shared.deadlines, policy, request.headers())?;
+        let memory = self
+            .budget
+            .take(usage, admitted.is_some(), request.headers())
+            .map_err(|_| status::request_memory())?;
+        request.body_mut().admit(self.terms(policy, memory.clone()));
+        let bounds = Bounds {
+            due: due.of_call(),
+            revoked: standing.map(Standing::revoked),
+            active: admitted.as_ref().map(|_| usage.calls_of_callers.begin()),
+            memory: Some(memory.clone()),
+        };
+        if let (Some(admitted), Some(guard)) = (admitted, &self.guard) {
+            let context = Context {
+                policy,
+                caller: admitted.caller,
+                app: admitted.app,
+                due,
+                record: record.clone(),
+                peer: peer.clone(),
+                memory,
+                gate: Arc::clone(&guard.gate),
+                slot: None,
+            };
+            request.extensions_mut().insert(context);
+        } else {
+            request.extensions_mut().insert(record.id().clone());
+            let watches = Watches::new(&self.budget, usage);
+            request.extensions_mut().insert(watches);
         }
+        let response = self.serve(policy, request, due.of_call()).await?;
+        Ok(Answer { response, bounds })
+    }
+
+    /// Has the service of a call answer it in time.
+    async fn serve(
+        &self,
+        policy: &Policy,
+        request: Request<RequestBody>,
+        deadline: Option<Instant>,
+    ) -> Result<Response<Body>, Draft> {
         let response = self.services.call(policy, request);
         let response = match deadline {
             Some(deadline) => timeout_at(deadline + HEAD_START, response)
@@ -168,11 +216,25 @@ impl Stack {
                 .map_err(|_| timeout::exceeded())?,
             None => response.await,
         };
-        let response = response.ok_or_else(|| status::unknown_method(policy.name()))?;
-        Ok(Answer {
-            response,
-            due: deadline,
-        })
+        response.ok_or_else(|| status::unknown_method(policy.name()))
+    }
+
+    /// What the body of a call may take.
+    fn terms(&self, policy: &Policy, memory: Memory) -> Terms {
+        Terms {
+            memory,
+            max_bytes: match policy.audience {
+                Audience::Callers => self.shared.limits.max_request_bytes,
+                Audience::Tools => MAX_REFLECTION_REQUEST_BYTES,
+                Audience::Everyone => MAX_HEALTH_REQUEST_BYTES,
+            },
+            timeout: self.shared.limits.request_body_timeout,
+            pauses: match policy.audience {
+                _ if !policy.is_client_streaming => Pauses::Never,
+                Audience::Callers => Pauses::Always,
+                Audience::Tools | Audience::Everyone => Pauses::AfterFirst,
+            },
+        }
     }
 
     /// No call of the contract is admitted without a caller and an app.
@@ -180,12 +242,12 @@ impl Stack {
         &self,
         request: &mut Request<RequestBody>,
         policy: Option<&'static Policy>,
-        peer: &Peer,
+        record: &Record,
     ) -> Result<Option<Admitted>, Denial> {
         let Some(guard) = &self.guard else {
             return Ok(None);
         };
-        let admitted = guard.access.admit(policy, request.headers(), peer);
+        let admitted = guard.access.admit(policy, request.headers(), record);
         // The key is no concern of the services.
         request.headers_mut().remove(AUTHORIZATION);
         admitted
@@ -196,7 +258,7 @@ impl From<Response<Body>> for Answer {
     fn from(response: Response<Body>) -> Self {
         Self {
             response,
-            due: None,
+            bounds: Bounds::default(),
         }
     }
 }
@@ -213,22 +275,6 @@ fn due(deadlines: Deadlines, policy: &Policy, headers: &HeaderMap) -> Result<Due
     } else {
         Due::Call(Instant::now() + timeout.unwrap_or(default).min(longest))
     })
-}
-
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
-}
-
-/// The response that gRPC's doc/PROTOCOL-HTTP2.md wants for a request that is not gRPC.
-fn not_grpc() -> Response<Body> {
-    let text = "this port speaks gRPC: the content type must begin with application/grpc\n";
-    let mut response = Response::new(Body::new(text.to_owned()));
-    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    let text_type = http::HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, text_type);
-    response
 }
 
 #[cfg(test)]

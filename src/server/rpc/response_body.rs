@@ -1,7 +1,8 @@
-//! The response of a call, and what ends it: its trailers, its deadline, or a panic.
+//! The response of a call, and what ends it: its trailers, its deadline, a panic, or that
+//! its caller may no longer make it.
 //!
-//! A service may answer with a stream that it makes as it goes. So the deadline and a
-//! panic are handled where the stream is polled, too, and become its trailers.
+//! A service may answer with a stream that it makes as it goes. So all of this is handled
+//! where the stream is polled, too, and becomes its trailers.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,13 +14,15 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header::SERVER};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
-use tonic::{Code, Status, body::Body};
+use tonic::{Status, body::Body};
 
 use super::{
     call::Call,
     timeout::{self, HEAD_START},
+    usage::Active,
 };
 use crate::{
+    call::{Denial, Memory},
     server::metrics::ServerMetrics,
     status::{self, Draft},
 };
@@ -32,7 +35,23 @@ pub(in crate::server) struct ResponseBody {
     body: Body,
     call: Call,
     deadline: Deadline,
+    revoked: Option<Revoked>,
     metrics: ServerMetrics,
+    /// Given back at the end of the call.
+    _held: (Option<Memory>, Option<Active>),
+}
+
+/// Completes when the caller of a stream may no longer make the call, and says why.
+pub(super) type Revoked = Pin<Box<dyn Future<Output = Denial> + Send>>;
+
+/// What bounds a call while its response is sent, and what the call takes up to its end.
+#[derive(Default)]
+pub(super) struct Bounds {
+    pub(super) due: Option<Instant>,
+    /// `None` if it does not end before its service does.
+    pub(super) revoked: Option<Revoked>,
+    pub(super) memory: Option<Memory>,
+    pub(super) active: Option<Active>,
 }
 
 /// The deadline of a call while its response is sent. Few responses need its timer: most
@@ -48,7 +67,7 @@ impl ResponseBody {
     pub(super) fn respond(
         mut response: Response<Body>,
         mut call: Call,
-        deadline: Option<Instant>,
+        bounds: Bounds,
         metrics: &ServerMetrics,
     ) -> Response<Self> {
         if let Some(status) = call.completed(response.headers()) {
@@ -59,15 +78,15 @@ impl ResponseBody {
         headers.insert(SERVER, HeaderValue::from_static(VERSION));
         call.finish_by(response.headers());
         if !response.status().is_success() {
-            // The request was not gRPC.
-            call.finish(Code::Unknown);
+            call.finish_not_grpc();
         }
-        let deadline = deadline.map_or(Deadline::None, Deadline::At);
         response.map(|body| Self {
             body,
             call,
-            deadline,
+            deadline: bounds.due.map_or(Deadline::None, Deadline::At),
+            revoked: bounds.revoked,
             metrics: metrics.clone(),
+            _held: (bounds.memory, bounds.active),
         })
     }
 
@@ -81,6 +100,15 @@ impl ResponseBody {
         let _ = status.add_header(&mut trailers);
         self.call.finish(status.code());
         Frame::trailers(trailers)
+    }
+
+    /// Why the caller may no longer make the call, if it may not.
+    fn poll_revoked(&mut self, context: &mut Context<'_>) -> Option<Denial> {
+        let revoked = self.revoked.as_mut()?;
+        match revoked.as_mut().poll(context) {
+            Poll::Ready(denial) => Some(denial),
+            Poll::Pending => None,
+        }
     }
 
     fn poll_service(
@@ -117,6 +145,9 @@ impl http_body::Body for ResponseBody {
         let mut frame = match polled {
             Ok(Poll::Ready(frame)) => frame,
             Ok(Poll::Pending) => {
+                if let Some(denial) = self.poll_revoked(context) {
+                    return Poll::Ready(Some(Ok(self.end_with(status::denied(&denial)))));
+                }
                 ready!(self.deadline.poll(context));
                 return Poll::Ready(Some(Ok(self.end_with(timeout::exceeded()))));
             }
@@ -154,8 +185,17 @@ mod tests {
     use futures_util::{Stream, StreamExt as _, stream};
     use http::Request;
     use http_body_util::{BodyExt as _, StreamBody};
+    use tonic::Code;
 
     use super::*;
+    use crate::{
+        call::{Peer, Stop},
+        server::rpc::refusals::Refusals,
+        telemetry::{
+            Format,
+            audit::{AuditConfig, AuditLog},
+        },
+    };
 
     const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -169,9 +209,16 @@ mod tests {
         let metrics = ServerMetrics::default();
         let request = Request::get("/grpc.health.v1.Health/Watch").body(());
         let context = opentelemetry::Context::new();
-        let call = Call::start(&metrics, &request.unwrap(), &context);
-        let deadline = Some(Instant::now() + DEADLINE);
-        ResponseBody::respond(response, call, deadline, &metrics).into_body()
+        let audit = AuditLog::start(AuditConfig::default(), Format::Text);
+        let refusals = Refusals::new(audit.unwrap());
+        let (_, stopping) = Stop::new();
+        let peer = Peer::new(([127, 0, 0, 1], 1).into(), None, stopping);
+        let call = Call::start(&metrics, &refusals, &request.unwrap(), &context, &peer);
+        let bounds = Bounds {
+            due: Some(Instant::now() + DEADLINE),
+            ..Bounds::default()
+        };
+        ResponseBody::respond(response, call, bounds, &metrics).into_body()
     }
 
     /// The status in the trailers behind the first message.

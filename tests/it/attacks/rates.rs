@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 
-use super::{caller, send};
+use super::callers::{caller, send};
 use crate::{
     access::{ADMIN, Fixture},
     support::{Answer, EVERYTHING, facade::Bearer, telling, told},

@@ -8,7 +8,7 @@ use mesibo_grpc::{
     proto::{ListUsersRequest, User, user_service_client::UserServiceClient},
 };
 
-use super::{caller, send};
+use super::callers::{caller, send};
 use crate::{
     access::{Fixture, bearer, call},
     support::{

@@ -6,7 +6,7 @@ use tokio::{task::JoinSet, time::sleep};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use super::{caller, send};
+use super::callers::{caller, send};
 use crate::{
     access::Fixture,
     support::{Answer, Backend, EVERYTHING, facade::soon, telling, told},

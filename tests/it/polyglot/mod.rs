@@ -17,6 +17,7 @@ use mesibo_grpc::{
     proto::user_service_server::UserServiceServer,
     server::{RequestBody, Services},
     service::{ServiceMetrics, Upstream, user::Users},
+    telemetry::audit::AuditLog,
 };
 use serde_json::{Value, json};
 use tonic::server::NamedService;
@@ -131,7 +132,11 @@ fn listening_in(backend: &Backend, headers: Arc<Mutex<Vec<HeaderMap>>>) -> Facad
     let settings = [("config", file.path().to_str().unwrap())];
     let config = facade::config(&backend.url(), &settings);
     let users = Users::new(
-        Upstream::new(config.error_codes.clone(), ServiceMetrics::default()),
+        Upstream::new(
+            config.error_codes.clone(),
+            ServiceMetrics::default(),
+            AuditLog::start(config.audit.clone(), config.log_format).unwrap(),
+        ),
         config.token_deletion,
     );
     let service = UserServiceServer::new(users);

@@ -23,6 +23,7 @@ use mesibo_grpc::{
         user_service_client::UserServiceClient,
     },
     server::{Server, ServerMetrics, Services},
+    telemetry::audit::AuditLog,
 };
 use tonic::{
     Request, Status,
@@ -81,7 +82,8 @@ impl Facade {
             let apps = Apps::new(apps.collect(), &config.default_app).unwrap();
             let (apps, open) = (Arc::new(apps), config.open_reflection);
             let access = Access::new(config.callers, apps, open, &CallerMetrics::default());
-            let serving = server.serve(services, access, stopped, async {});
+            let audit = AuditLog::start(config.audit, config.log_format).unwrap();
+            let serving = server.serve(services, access, audit, stopped, async {});
             serving.await.unwrap();
         })
     }
@@ -141,6 +143,8 @@ pub fn config_of_apps(settings: &[(&str, &str)]) -> Config {
         // A fixture that is dropped has no calls to wait for.
         ("lame-duck", "0s"),
         ("shutdown-grace", "1ms"),
+        // Nobody reads it.
+        ("audit-log", "/dev/null"),
     ]);
     values.extend(settings.iter().copied());
     Config::read(|setting| values.get(setting.name).map(ToString::to_string)).unwrap()

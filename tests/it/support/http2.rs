@@ -128,7 +128,11 @@ fn number(bytes: &[u8]) -> u32 {
 impl Peer {
     /// Connects, and says what a client says first.
     pub async fn connect(addr: SocketAddr) -> Self {
-        let mut stream = TcpStream::connect(addr).await.unwrap();
+        Self::over(TcpStream::connect(addr).await.unwrap()).await
+    }
+
+    /// Says over a connection what a client says first.
+    pub async fn over(mut stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         let settings = Frame::new(SETTINGS, 0, 0, []).encode();
         let hello = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings[..]].concat();
@@ -148,11 +152,16 @@ impl Peer {
 
     /// Begins to watch health, a call that never ends by itself, and gives its stream.
     pub async fn watch(&mut self) -> u32 {
+        let request = HealthCheckRequest::default();
+        self.call("/grpc.health.v1.Health/Watch", &request).await
+    }
+
+    /// Makes a call, and gives its stream.
+    pub async fn call(&mut self, path: &str, message: &impl Message) -> u32 {
         let stream = self.next_stream;
         self.next_stream += 2;
-        let watch = Frame::headers(stream, END_HEADERS, "/grpc.health.v1.Health/Watch");
-        let request = Frame::message(stream, &HealthCheckRequest::default());
-        self.send(&[watch, request]).await;
+        let headers = Frame::headers(stream, END_HEADERS, path);
+        self.send(&[headers, Frame::message(stream, message)]).await;
         stream
     }
 

@@ -2,6 +2,7 @@
 
 pub mod authority;
 mod handshake;
+mod log;
 mod mutual;
 mod rotation;
 mod security;

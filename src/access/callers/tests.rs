@@ -1,9 +1,12 @@
-use std::num::NonZeroU32;
+use std::{
+    collections::HashSet,
+    num::{NonZeroU32, NonZeroUsize},
+};
 
 use super::*;
 use crate::{
-    access::key::KeyHash,
-    call::{App, rate::Exceeded},
+    access::{caller::ANONYMOUS, key::KeyHash, pattern::Pattern},
+    call::{App, Rate, rate::Exceeded},
 };
 
 fn caller(name: &str) -> Caller {
@@ -32,7 +35,7 @@ fn a_caller_has_several_keys_and_certificates() {
 
     let name = |caller: Option<&Arc<Caller>>| caller.map(|caller| caller.name.to_string());
     let orders = Some("orders".to_owned());
-    let with_key = |key: &[u8]| name(callers.keys().caller(key).ok());
+    let with_key = |key: &[u8]| name(callers.keys().caller_of(&KeyHash::of(key)).ok());
     assert_eq!(with_key(b"old"), orders);
     assert_eq!(with_key(b"new"), orders);
     assert_eq!(with_key(b"other"), None);
