@@ -16,6 +16,7 @@
 //! - `service`: the services of the contract, one function an RPC
 //! - `access`: who may call what
 //! - `status`: the one road from a failure to a gRPC status
+//! - `store`: what is remembered of calls that are made once only; no service uses it yet
 //! - `call`: what one call carries
 //! - `telemetry`: log lines, metrics and traces
 //! - [`proto`]: the generated code of the contract
@@ -41,6 +42,8 @@ pub mod server;
 pub mod service;
 #[doc(hidden)]
 pub mod status;
+#[doc(hidden)]
+pub mod store;
 #[doc(hidden)]
 pub mod telemetry;
 

@@ -1,0 +1,89 @@
+//! What a store reports about itself, for metrics.
+
+use std::time::Duration;
+
+use super::{Claimed, Error};
+
+/// Takes a store's reports. Called from the store's own thread and from those that use
+/// it: it must not block.
+pub trait Observer: Send + Sync + 'static {
+    /// Something happened.
+    fn observe(&self, event: Event);
+}
+
+/// An observer that drops every report.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoObserver;
+
+/// What happened in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A claim was answered.
+    Claimed {
+        /// How.
+        result: ClaimResult,
+        /// The time that it took, waiting in the queue included.
+        took: Duration,
+    },
+    /// A settlement came to its end.
+    Settled(SettleResult),
+    /// The database answered to claims and settlements that were written together.
+    Wrote {
+        /// How many of both.
+        rows: usize,
+        /// The time that it took.
+        took: Duration,
+    },
+    /// The database failed; what was to be written is tried again within its time limit.
+    Failed,
+    /// Rows that are older than the retention were deleted.
+    Swept {
+        /// How many.
+        rows: u64,
+    },
+    /// How many rows there are, as the database estimates.
+    Rows(u64),
+}
+
+/// How a claim was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClaimResult {
+    /// The id was free.
+    Won,
+    /// A call with the id is under way.
+    UnderWay,
+    /// A call with the id was made before.
+    Settled,
+    /// The database did not answer in time.
+    Unavailable,
+    /// The queue was full.
+    Overloaded,
+}
+
+/// What came of a settlement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SettleResult {
+    /// It was written.
+    Written,
+    /// The lease had passed, and the call was settled as unknown before.
+    TooLate,
+    /// It could not be written before the lease passed, or too many waited: the call will
+    /// be settled as unknown.
+    Lost,
+}
+
+impl Observer for NoObserver {
+    fn observe(&self, _: Event) {}
+}
+
+impl ClaimResult {
+    pub(super) fn of(answer: &Result<Claimed, Error>) -> Self {
+        match answer {
+            Ok(Claimed::Won(_)) => Self::Won,
+            Ok(Claimed::UnderWay { .. }) => Self::UnderWay,
+            Ok(Claimed::Settled { .. }) => Self::Settled,
+            Err(Error::Unavailable { .. }) => Self::Unavailable,
+            Err(Error::Overloaded { .. }) => Self::Overloaded,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Whether a schema is the one that this program knows, and bringing it up to date.
+
+use sqlx::{
+    SqlSafeStr as _,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+};
+
+use super::error::OpenError;
+
+/// Holds which migrations were applied. Its name keeps it apart from those of other
+/// programs in the same database.
+pub(super) const TABLE: &str = "mesibo_grpc_migrations";
+
+/// What to do about a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    UpToDate,
+    Outdated,
+}
+
+/// Migrations in order, from version 1 on.
+pub(super) fn migrator(migrations: &[(&'static str, &'static str)]) -> Migrator {
+    let migrations = migrations.iter().zip(1..).map(|((name, sql), version)| {
+        let sql = sql.into_sql_str();
+        Migration::new(version, (*name).into(), MigrationType::Simple, sql, false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.dangerous_set_table_name(TABLE);
+    migrator
+}
+
+/// Compares the newest version that was applied, if any was, with what is known.
+pub(super) fn state(applied: Option<i64>, migrator: &Migrator) -> Result<State, OpenError> {
+    let known = migrator.iter().map(|migration| migration.version).max();
+    let known = known.unwrap_or(0);
+    match applied {
+        Some(found) if found > known => Err(OpenError::NewerSchema { found, known }),
+        Some(found) if found == known => Ok(State::UpToDate),
+        _ => Ok(State::Outdated),
+    }
+}
+
+/// Why a migration failed. `of_driver` reads the database's own errors.
+pub(super) fn failed(
+    error: MigrateError,
+    of_driver: impl FnOnce(&sqlx::Error) -> OpenError,
+) -> OpenError {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            of_driver(&error)
+        }
+        error => OpenError::Failed(error.to_string()),
+    }
+}

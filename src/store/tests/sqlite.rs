@@ -1,0 +1,169 @@
+//! What is particular to SQLite.
+
+use std::{
+    fs,
+    os::unix::fs::{FileExt as _, PermissionsExt as _},
+    path::Path,
+    sync::Arc,
+};
+
+use sqlx::{ConnectOptions as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+
+use super::{
+    Claimed, LONG, Observed, REQUEST, Store as _, done, engine::over, key, open, opened, replayed,
+    sqlite_config, won,
+};
+use crate::store::{
+    Error, NoObserver, OpenError, migrate,
+    sqlite::{self, Sqlite},
+};
+
+/// Where a database's header has the version that is needed for writing; 3 is one that no
+/// version of SQLite writes. <https://sqlite.org/fileformat2.html#file_format_version_numbers>
+const WRITE_VERSION: u64 = 18;
+
+async fn raw(file: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true);
+    options.connect().await.unwrap()
+}
+
+async fn refusal(file: &Path) -> OpenError {
+    let observer = Arc::new(NoObserver);
+    open(&sqlite_config(file), observer).await.err().unwrap()
+}
+
+async fn set(database: &Sqlite, pragma: &'static str) -> i64 {
+    let mut connection = database.connection().await.unwrap();
+    let connection = connection.as_mut().unwrap();
+    sqlx::query_scalar(pragma)
+        .fetch_one(connection)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn every_commit_is_on_the_disk_before_it_counts() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("ids.db");
+    let database = sqlite::open(&file, &sqlite_config(&file)).await.unwrap();
+    // FULL.
+    assert_eq!(set(&database, "PRAGMA synchronous").await, 2);
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_claims_and_what_was_under_way_is_settled_later() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("ids.db");
+    let database = sqlite::open(&file, &sqlite_config(&file)).await.unwrap();
+    let observed = Arc::new(Observed::default());
+    let store = over(database.clone(), LONG, Arc::clone(&observed) as _);
+    assert!(won(&store, 1).await.settle(done(b"before")).await);
+    let under_way = won(&store, 2).await;
+
+    // SQLite fails at this number of pages as it does on a full disk: SQLITE_FULL.
+    set(&database, "PRAGMA max_page_count = 1").await;
+    let mut claimed = Vec::new();
+    let refused = loop {
+        let id = 10 + claimed.len() as u128;
+        match store.claim(key(id), REQUEST, LONG).await {
+            Ok(claim) => claimed.push(claim),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, Error::Unavailable { .. }), "{refused:?}");
+    let answer = vec![7; 50_000];
+    let failures = observed
+        .wait_for(|counts| counts.failures > 0)
+        .await
+        .failures;
+    let settling = under_way.settle(done(&answer));
+    // The settlement at least twice.
+    observed
+        .wait_for(|counts| counts.failures > failures + 1)
+        .await;
+
+    set(&database, "PRAGMA max_page_count = 100000").await;
+    assert!(settling.await);
+    assert_eq!(replayed(&store, 2).await, done(&answer));
+    drop(won(&store, 10 + claimed.len() as u128).await);
+}
+
+#[tokio::test]
+async fn a_read_only_file_is_refused_at_the_start() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("ids.db");
+    raw(&file).await.execute("VACUUM").await.unwrap();
+    let header = fs::OpenOptions::new().write(true).open(&file).unwrap();
+    header.write_all_at(&[3], WRITE_VERSION).unwrap();
+    let error = refusal(&file).await;
+    assert_eq!(error, OpenError::ReadOnly);
+    assert!(error.to_string().contains("read-only"), "{error}");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("ids.db");
+    migrate(&sqlite_config(&file)).await.unwrap();
+    let newer = "INSERT INTO mesibo_grpc_migrations
+        SELECT 99, 'of the future', installed_on, success, checksum, execution_time
+        FROM mesibo_grpc_migrations";
+    raw(&file).await.execute(newer).await.unwrap();
+    let error = refusal(&file).await;
+    assert!(
+        matches!(error, OpenError::NewerSchema { found: 99, .. }),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("version 99"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_no_database_or_in_no_folder_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("letter.txt");
+    fs::write(&file, "Dear friend, ".repeat(1_000)).unwrap();
+    let error = refusal(&file).await;
+    assert!(error.to_string().contains("not a database"), "{error}");
+    let error = refusal(&folder.path().join("none/ids.db")).await;
+    assert!(matches!(error, OpenError::Denied(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_migration_that_was_done_is_not_done_again_and_loses_nothing() {
+    let folder = TempDir::new().unwrap();
+    let config = sqlite_config(&folder.path().join("ids.db"));
+    let (one, other) = tokio::join!(migrate(&config), migrate(&config));
+    assert_eq!((one, other), (Ok(()), Ok(())));
+    let store = opened(&config).await;
+    assert!(won(&*store, 1).await.settle(done(b"kept")).await);
+    store.close().await;
+    migrate(&config).await.unwrap();
+    assert_eq!(replayed(&*opened(&config).await, 1).await, done(b"kept"));
+}
+
+#[tokio::test]
+async fn a_store_that_was_closed_answers_unavailable_and_has_written_all() {
+    let folder = TempDir::new().unwrap();
+    let config = sqlite_config(&folder.path().join("ids.db"));
+    let store = opened(&config).await;
+    let ticket = won(&*store, 1).await;
+    let late = won(&*store, 2).await;
+    let settling = ticket.settle(done(b"last"));
+    store.close().await;
+    assert!(settling.await);
+    let claimed = store.claim(key(3), REQUEST, LONG).await;
+    assert!(
+        matches!(claimed, Err(Error::Unavailable { .. })),
+        "{claimed:?}"
+    );
+    assert!(!late.settle(done(b"after")).await);
+    let again = opened(&config).await;
+    assert_eq!(replayed(&*again, 1).await, done(b"last"));
+    let under_way = again.claim(key(2), REQUEST, LONG).await.unwrap();
+    assert!(matches!(under_way, Claimed::UnderWay { .. }));
+}
