@@ -19,12 +19,12 @@ pub(crate) fn holds<S: Strategy<Value: Debug>>(
 ) {
     let seconds = env::var("FUZZ_SECONDS").ok().and_then(|it| it.parse().ok());
     let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(0));
+    let mut runner = TestRunner::new(Config {
+        failure_persistence: None,
+        ..Config::default()
+    });
     loop {
-        let config = Config {
-            failure_persistence: None,
-            ..Config::default()
-        };
-        let run = TestRunner::new(config).run(strategy, &property);
+        let run = runner.run(strategy, &property);
         run.unwrap_or_else(|failure| panic!("{failure}"));
         if Instant::now() >= end {
             return;
