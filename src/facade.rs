@@ -18,8 +18,10 @@ use crate::{
     reload::{self, Kind, Reload, ReloadMetrics},
     server::{Server, ServerMetrics, Services, WorkerDied, net::tls::Tls},
     service::{
-        ServiceMetrics, TokenDeletion, Upstream, group::Groups, message::Messages, user::Users,
+        Once, ServiceMetrics, TokenDeletion, Upstream, group::Groups, message::Messages,
+        user::Users,
     },
+    store::{self, Store, StoreMetrics, metrics::Queues},
     telemetry::{
         self,
         audit::AuditLog,
@@ -39,6 +41,7 @@ pub struct Facade {
     reload_metrics: ReloadMetrics,
     exporter: Option<(Exporter, Registry)>,
     audit: AuditLog,
+    store: Arc<dyn Store>,
 }
 
 /// The metrics of all parts.
@@ -48,6 +51,7 @@ struct Metrics {
     callers: CallerMetrics,
     service: ServiceMetrics,
     upstream: UpstreamMetrics,
+    store: StoreMetrics,
     reload: ReloadMetrics,
 }
 
@@ -92,6 +96,12 @@ impl Facade {
             reloads.push(reload_of_callers(file, access.clone())?);
         }
 
+        let store = store::open(&config.store, Arc::new(metrics.store.clone()))
+            .await
+            .map_err(|error| format!("store: {error}"))?;
+        registry
+            .sub_registry_with_prefix(PREFIX)
+            .register_collector(Box::new(Queues(Arc::clone(&store))));
         let max_request_bytes = config.server.limits.max_request_bytes;
         let server = Server::bind(config.server, &metrics.server)
             .await
@@ -113,15 +123,17 @@ impl Facade {
             tracing::warn!("DeleteUserToken sends userdel, which deletes the user at Mesibo");
         }
         let upstream = Upstream::new(config.error_codes, metrics.service, audit.clone());
+        let once = Once::new(upstream.clone(), Arc::clone(&store), config.store.timeout);
         Ok(Self {
             server,
-            services: services(&upstream, config.token_deletion, max_request_bytes),
+            services: services(upstream, once, config.token_deletion, max_request_bytes),
             access,
             clients,
             reloads,
             reload_metrics: metrics.reload,
             exporter,
             audit,
+            store,
         })
     }
 
@@ -146,7 +158,7 @@ impl Facade {
 
     /// Serves until `shutdown` completes. Then health says `NOT_SERVING`, and calls in
     /// flight finish, with the writes that go on beyond their calls, within the grace
-    /// period.
+    /// period. Then the store writes the outcomes that it has not written yet.
     ///
     /// # Errors
     ///
@@ -170,9 +182,12 @@ impl Facade {
         let drained = async {
             join_all(clients.iter().map(Client::drained)).await;
         };
-        self.server
+        let served = self
+            .server
             .serve(self.services, self.access, self.audit, shutdown, drained)
-            .await
+            .await;
+        self.store.close().await;
+        served
     }
 }
 
@@ -183,6 +198,7 @@ impl Metrics {
         self.callers.register(own);
         self.service.register(own, apps);
         self.upstream.register(own);
+        self.store.register(own);
         own.register_collector(Box::new(States(clients)));
         self.reload.register(own);
         telemetry::register(own);
@@ -194,13 +210,14 @@ impl Metrics {
 /// The services of the contract, none of which takes a request message above
 /// `max_request_bytes`.
 fn services(
-    upstream: &Upstream,
+    upstream: Upstream,
+    once: Once,
     token_deletion: TokenDeletion,
     max_request_bytes: usize,
 ) -> Services {
     let users = UserServiceServer::new(Users::new(upstream.clone(), token_deletion));
-    let groups = GroupServiceServer::new(Groups::new(upstream.clone()));
-    let messages = MessageServiceServer::new(Messages::new(upstream.clone()));
+    let groups = GroupServiceServer::new(Groups::new(upstream, once.clone()));
+    let messages = MessageServiceServer::new(Messages::new(once));
     Services::default()
         .with(users.max_decoding_message_size(max_request_bytes))
         .with(groups.max_decoding_message_size(max_request_bytes))

@@ -22,9 +22,6 @@ pub struct Ending {
     pub code: Option<String>,
     /// The id of what was made, or of the message.
     pub id: Option<u64>,
-    /// Whether the operation was given up before anything was sent, because its deadline
-    /// passed or its client went away: a repeat may do better.
-    pub is_given_up: bool,
 }
 
 impl Outcome {
@@ -43,18 +40,6 @@ impl Ending {
     /// The failure of an operation that was not sent, for the audit had no place for it.
     pub const UNAUDITED: &str = "audit_unavailable";
 
-    /// The end of an operation that was not sent, for the audit had no place for it.
-    #[must_use]
-    pub fn unaudited() -> Self {
-        Self {
-            outcome: Outcome::NotDone,
-            failure: Some(Self::UNAUDITED),
-            code: None,
-            id: None,
-            is_given_up: false,
-        }
-    }
-
     /// The end of an operation that nobody waits for any longer, so that its outcome stays
     /// unknown.
     #[must_use]
@@ -64,7 +49,6 @@ impl Ending {
             failure: Some("abandoned"),
             code: None,
             id: None,
-            is_given_up: false,
         }
     }
 }

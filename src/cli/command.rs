@@ -6,7 +6,7 @@ use clap::{Arg, Command, value_parser};
 use clap_complete::Shell;
 
 use crate::config::{
-    Config, HealthConfig, SANDBOX_TOKEN, SandboxConfig, caller_name,
+    Config, HealthConfig, MigrateConfig, SANDBOX_TOKEN, SandboxConfig, caller_name,
     settings::{self, About, Places},
 };
 
@@ -14,6 +14,8 @@ pub(super) const SERVE: &str = "serve";
 pub(super) const SANDBOX: &str = "sandbox";
 pub(super) const HEALTH: &str = "health";
 pub(super) const KEY: &str = "key";
+pub(super) const STORE: &str = "store";
+pub(super) const MIGRATE: &str = "migrate";
 pub(super) const COMPLETIONS: &str = "completions";
 pub(super) const MAN: &str = "man";
 
@@ -53,6 +55,18 @@ pub(super) fn grammar() -> Command {
             &HealthConfig::settings(),
             "It prints SERVING and has the exit status 0 if the server serves, else 1.",
         ))
+        .subcommand(
+            Command::new(STORE)
+                .about("Look after the store of request ids")
+                .subcommand_required(true)
+                .subcommand(with_settings(
+                    Command::new(MIGRATE).about(
+                        "Bring the schema of the store up to date, as serve does at its start",
+                    ),
+                    &MigrateConfig::settings(),
+                    "It has the exit status 0 if the schema is the one of this program, else 1.",
+                )),
+        )
         .subcommand(
             Command::new(KEY)
                 .about("Make a key for a caller")

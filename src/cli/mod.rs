@@ -2,7 +2,7 @@
 //!
 //! - `command`: the grammar, and the help
 //! - `environment`: variables that look like settings and are none
-//! - `serve`, `sandbox`, `health`, `key`, `completions`, `man`: a command each
+//! - `serve`, `sandbox`, `health`, `store`, `key`, `completions`, `man`: a command each
 //! - `failure`: how a command ends badly
 
 mod command;
@@ -14,6 +14,7 @@ mod key;
 mod man;
 mod sandbox;
 mod serve;
+mod store;
 
 use std::{
     env,
@@ -29,8 +30,8 @@ pub use failure::Failure;
 
 use crate::{
     config::{
-        self, Config, Given, HealthConfig, Mistakes, Origin, SandboxConfig, settings::About,
-        settings::Places,
+        self, Config, Given, HealthConfig, MigrateConfig, Mistakes, Origin, SandboxConfig,
+        settings::About, settings::Places,
     },
     telemetry::Format,
 };
@@ -44,6 +45,8 @@ pub enum Task {
     Sandbox(SandboxConfig),
     /// Ask a running server whether it serves.
     Health(HealthConfig),
+    /// Bring the schema of the store up to date.
+    Migrate(MigrateConfig),
     /// Make a key for the caller of this name.
     Key(String),
     /// Print the completions of a shell.
@@ -65,7 +68,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> 
         Err(error) if !error.use_stderr() => return Ok(Task::Show(error.render().to_string())),
         Err(error) => return Err(Failure::usage(&error)),
     };
-    let (command, matches) = matches.subcommand().expect("a command is required");
+    let (command, matches) = innermost(&matches);
     let wrong = |mistakes: Mistakes| Failure::settings(&mistakes, log_format(command, matches));
     let lookup = lookup(matches);
     match command {
@@ -78,11 +81,23 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> 
         command::HEALTH => settled(HealthConfig::read(lookup))
             .map(Task::Health)
             .map_err(wrong),
+        command::MIGRATE => settled(MigrateConfig::read(lookup))
+            .map(Task::Migrate)
+            .map_err(wrong),
         command::KEY => Ok(Task::Key(argument(matches, command::CALLER))),
         command::COMPLETIONS => Ok(Task::Completions(argument(matches, command::SHELL))),
         command::MAN => Ok(Task::Man(argument(matches, command::FOLDER))),
         _ => unreachable!("the grammar has no other command"),
     }
+}
+
+/// The command that was asked for, without those that it belongs to.
+fn innermost(matches: &ArgMatches) -> (&str, &ArgMatches) {
+    let (mut command, mut matches) = matches.subcommand().expect("a command is required");
+    while let Some(inner) = matches.subcommand() {
+        (command, matches) = inner;
+    }
+    (command, matches)
 }
 
 /// Settings without a mistake, among which no variable is unknown.
@@ -108,6 +123,7 @@ impl Task {
             Self::Serve(config) => Box::pin(serve::run(config)).await,
             Self::Sandbox(config) => Box::pin(sandbox::run(config)).await,
             Self::Health(config) => health::run(config).await,
+            Self::Migrate(config) => store::migrate(config).await,
             Self::Key(name) => key::run(&name),
             Self::Completions(shell) => {
                 completions::run(shell);

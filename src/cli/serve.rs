@@ -12,6 +12,7 @@ use super::Failure;
 use crate::{
     config::Config,
     facade::Facade,
+    store::Location,
     telemetry::{self, Telemetry},
 };
 
@@ -39,6 +40,7 @@ pub(super) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
     }
     let tls = config.server.tls_mode();
     let (callers, apps) = (config.callers.len(), config.apps.len());
+    let store = config.store.location.clone();
     let facade = Facade::bind(config).await.map_err(Failure::wrong)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -48,10 +50,13 @@ pub(super) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
         tls,
         callers,
         apps,
-        store = "memory",
+        %store,
         open_files,
         "serving gRPC"
     );
+    if store == Location::Memory {
+        tracing::info!("request ids are forgotten at the end of this process, and not shared");
+    }
     ready(facade.local_addr());
     let shutdown = async {
         // The sender is dropped only with the runtime.

@@ -12,7 +12,8 @@
 //! - `section`: a table of an app or a caller in the settings file
 //! - [`apps`], [`callers`]: those tables
 //! - `reader`: looks settings up, one after the other
-//! - `server`, `upstream`: how to serve, and the way to Mesibo, by a reader
+//! - `server`, `store`, `upstream`: how to serve, what is remembered, and the way to Mesibo, by
+//!   a reader
 
 pub mod apps;
 pub mod callers;
@@ -22,6 +23,7 @@ mod reader;
 mod section;
 mod server;
 pub mod settings;
+mod store;
 mod tree;
 mod upstream;
 mod values;
@@ -41,6 +43,7 @@ use crate::{
     access::Caller,
     service::TokenDeletion,
     status::ErrorCodes,
+    store::{Config as StoreConfig, Location},
     telemetry::{Format, audit::AuditConfig},
 };
 use apps::AppConfig;
@@ -69,6 +72,8 @@ pub struct Config {
     pub caller_file: Option<CallerFile>,
     /// Whether every client may use server reflection.
     pub open_reflection: bool,
+    /// Where calls with a `request_id` are remembered.
+    pub store: StoreConfig,
     /// The operation that `DeleteUserToken` sends.
     pub token_deletion: TokenDeletion,
     /// The gRPC statuses of Mesibo's error codes.
@@ -92,6 +97,13 @@ pub struct SandboxConfig {
     pub facade: Config,
     /// The address of the emulator.
     pub emulator_listen: SocketAddr,
+}
+
+/// The settings of `store migrate`.
+#[derive(Debug)]
+pub struct MigrateConfig {
+    /// The store whose schema is brought up to date.
+    pub store: StoreConfig,
 }
 
 /// The settings of `health`.
@@ -123,6 +135,7 @@ impl Config {
         common.ca_certificates = reader.find(&settings::UPSTREAM_CA_FILE);
         let apps = reader.apps(common);
         let mut config = reader.facade(apps, "the application's token");
+        config.store = reader.store_for(config.server.deadlines);
         config.server.lame_duck = reader.get(&settings::LAME_DUCK);
         config.metrics_listen = reader.metrics_listen(&settings::METRICS_LISTEN);
         config.warnings = mem::take(&mut reader.warnings);
@@ -171,6 +184,30 @@ impl SandboxConfig {
         let metrics_listen = &settings::SANDBOX_METRICS_LISTEN;
         config.facade.metrics_listen = reader.metrics_listen(metrics_listen);
         config.facade.warnings = mem::take(&mut reader.warnings);
+        reader.finish(config)
+    }
+
+    /// The settings that [`Self::read`] looks up.
+    #[must_use]
+    pub fn settings() -> Vec<&'static About> {
+        looked_up(|lookup| Self::read(lookup).map(drop))
+    }
+}
+
+impl MigrateConfig {
+    /// Reads the settings of `store migrate`, as [`Config::read`] those of `serve`.
+    ///
+    /// # Errors
+    ///
+    /// If any setting is wrong.
+    pub fn read<G: Into<Given>>(
+        lookup: impl Fn(&'static About) -> Option<G>,
+    ) -> Result<Self, Mistakes> {
+        let lookup = |about| lookup(about).map(Into::into);
+        let mut reader = Reader::with_file(&lookup, in_file);
+        let config = Self {
+            store: reader.store(),
+        };
         reader.finish(config)
     }
 
@@ -300,6 +337,7 @@ impl Reader<'_> {
             callers,
             caller_file: CallerFile::new(&self.file, in_file, surroundings),
             open_reflection: self.get(&settings::OPEN_REFLECTION),
+            store: StoreConfig::new(Location::Memory),
             token_deletion: self.get(&settings::DELETE_USER_TOKEN_OP),
             error_codes: self.get(&settings::ERROR_CODES),
             log: self.get(&settings::LOG),

@@ -131,16 +131,23 @@ fn all_mistakes_are_reported_together_one_a_line_with_the_values_that_are_no_sec
         ("audit-log", ""),
         ("audit-on-failure", "wr0ng"),
         ("proxy-protocol", "wr0ng"),
+        ("store-allow-plaintext", "wr0ng"),
+        ("store-max-connections", "3"),
+        ("store-timeout", "0s"),
+        ("request-id-retention", "wr0ng"),
+        ("request-ids-per-caller", "0"),
     ];
     let secret = [
         ("upstream-url", "http://s3cret.example/"),
         ("upstream-proxy", "s3cret"),
         ("app-token", "s3cret s3cret"),
+        ("store", "postgres://u:s3cret@h/d"),
     ];
     let others = [
         ("upstream-ca-file", "/nowhere/s3en"),
         ("tls-client-ca-file", "/nowhere"),
         ("upstream-proxy-password-file", "/nowhere"),
+        ("store-password-file", "/nowhere"),
         ("default-deadline", "61s"),
     ];
     let error = read(&[&wrong[..], &secret[..], &others[..]].concat()).unwrap_err();
@@ -155,6 +162,7 @@ fn all_mistakes_are_reported_together_one_a_line_with_the_values_that_are_no_sec
         "upstream-url: expected https: plain HTTP is for a loopback address",
         "upstream-proxy: expected the URL of an HTTP proxy, such as http://10.0.0.1:3128",
         "app-token: expected one token, without white space",
+        "store: the URL must not hold the password: give it in a file, or in PGPASSWORD",
         "upstream-ca-file: cannot read the file: No such file or directory (os error 2) \
          (\"/nowhere/s3en\")",
         "tls-certificate-file: expected together with tls-key-file, and tls-client-ca-file with \
@@ -169,7 +177,7 @@ fn all_mistakes_are_reported_together_one_a_line_with_the_values_that_are_no_sec
     assert!(!error.contains("s3cret"), "{error}");
     let mistakes = wrong.len() + secret.len() + others.len();
     assert_eq!(error.lines().count(), mistakes, "{error}");
-    let never_wrong = ["config", "app-token-file", "max-deadline"];
+    let never_wrong = ["config", "app-token-file", "max-deadline", "store-ca-file"];
     let of_one_mistake = ["tls-certificate-file", "tls-key-file"];
     let settings = Config::settings().len();
     assert_eq!(

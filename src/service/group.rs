@@ -27,17 +27,15 @@ use crate::{
 /// The implementation of `GroupService`.
 pub struct Groups {
     upstream: Upstream,
-    created: Once<CreateGroupResponse>,
+    once: Once,
 }
 
 impl Groups {
-    /// The service, which calls Mesibo by `upstream`.
+    /// The service, which calls Mesibo by `upstream`, and by `once` what has a
+    /// `request_id`.
     #[must_use]
-    pub fn new(upstream: Upstream) -> Self {
-        Self {
-            created: Once::new(upstream.clone()),
-            upstream,
-        }
+    pub fn new(upstream: Upstream, once: Once) -> Self {
+        Self { upstream, once }
     }
 }
 
@@ -64,7 +62,7 @@ impl GroupService for Groups {
             active: request.active,
         };
         let operation = Operation::group_add(&options, &request.members);
-        self.created
+        self.once
             .call(request_id, &call, operation, |group| CreateGroupResponse {
                 gid: group.gid,
             })

@@ -7,7 +7,6 @@ use mesibo::{
 use tonic::{Request, Response, Status};
 
 use super::{
-    Upstream,
     once::Once,
     split,
     validation::{MAX_ENTRIES, Rules, recipients_of},
@@ -23,16 +22,14 @@ use crate::{
 
 /// The implementation of `MessageService`.
 pub struct Messages {
-    sent: Once<SendMessageResponse>,
+    once: Once,
 }
 
 impl Messages {
-    /// The service, which calls Mesibo by `upstream`.
+    /// The service, which calls Mesibo by `once`.
     #[must_use]
-    pub fn new(upstream: Upstream) -> Self {
-        Self {
-            sent: Once::new(upstream),
-        }
+    pub fn new(once: Once) -> Self {
+        Self { once }
     }
 }
 
@@ -78,7 +75,7 @@ impl MessageService for Messages {
             expiry_seconds,
             msg: &request.message,
         });
-        self.sent
+        self.once
             .call(request_id, &call, operation, |sent| SendMessageResponse {
                 message_id: sent.mid,
             })

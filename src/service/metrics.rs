@@ -13,7 +13,8 @@ use crate::call::{Apps, Context, Policy};
 /// The metrics of the services. Clones share the counters.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceMetrics {
-    replayed: Family<Replayed, Counter>,
+    replayed: Family<OfRpc, Counter>,
+    request_id_reused: Family<OfRpc, Counter>,
     token_rejected: Family<OfApp, Counter>,
 }
 
@@ -23,7 +24,7 @@ struct OfApp {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Replayed {
+struct OfRpc {
     app: Arc<str>,
     grpc_method: &'static str,
 }
@@ -34,13 +35,20 @@ impl ServiceMetrics {
         for app in apps.iter() {
             let _ = self.token_rejections_of(&app.name);
             for policy in Policy::of_contract().filter(|policy| policy.takes_request_id) {
-                let _ = self.replays_of(&app.name, policy);
+                for family in [&self.replayed, &self.request_id_reused] {
+                    let _ = family.get_or_create(&OfRpc::new(&app.name, policy));
+                }
             }
         }
         registry.register(
             "replayed",
             "Calls whose request_id was there before: nothing was sent",
             self.replayed.clone(),
+        );
+        registry.register(
+            "request_id_reused",
+            "Calls whose request_id was there before, for another request: nothing was sent",
+            self.request_id_reused.clone(),
         );
         registry.register(
             "app_token_rejected",
@@ -56,7 +64,14 @@ impl ServiceMetrics {
 
     /// Counts a call that got the answer of another.
     pub(super) fn replayed(&self, call: &Context) {
-        self.replays_of(&call.app.name, call.policy).inc();
+        let of_rpc = OfRpc::new(&call.app.name, call.policy);
+        self.replayed.get_or_create(&of_rpc).inc();
+    }
+
+    /// Counts a call that was refused, because its `request_id` is another request's.
+    pub(super) fn request_id_reused(&self, call: &Context) {
+        let of_rpc = OfRpc::new(&call.app.name, call.policy);
+        self.request_id_reused.get_or_create(&of_rpc).inc();
     }
 
     fn token_rejections_of(&self, app: &Arc<str>) -> Counter {
@@ -64,11 +79,13 @@ impl ServiceMetrics {
             app: Arc::clone(app),
         })
     }
+}
 
-    fn replays_of(&self, app: &Arc<str>, policy: &'static Policy) -> Counter {
-        self.replayed.get_or_create_owned(&Replayed {
+impl OfRpc {
+    fn new(app: &Arc<str>, policy: &'static Policy) -> Self {
+        Self {
             app: Arc::clone(app),
             grpc_method: policy.method(),
-        })
+        }
     }
 }

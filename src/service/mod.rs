@@ -6,14 +6,14 @@
 //! - `audit`: a line in the audit for every call that writes
 //! - `rejections`: calls that Mesibo refused because of the application's own token
 //! - [`metrics`]: what the services count
-//! - `once`: answers that are given again for the same `request_id`
+//! - [`once`]: calls that are made once for each `request_id`
 //! - `validation`: what a request passes before it is carried out
 
 mod audit;
 pub mod group;
 pub mod message;
 pub mod metrics;
-mod once;
+pub mod once;
 mod rejections;
 pub mod upstream;
 pub mod user;
@@ -26,6 +26,7 @@ use crate::{
     status,
 };
 pub use metrics::ServiceMetrics;
+pub use once::Once;
 pub use upstream::Upstream;
 pub use user::TokenDeletion;
 

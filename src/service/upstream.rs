@@ -114,7 +114,6 @@ fn ending<R: FromReply>(result: &Result<R, Error>) -> Ending {
             failure: None,
             code: None,
             id: reply.id(),
-            is_given_up: false,
         },
         Err(error) => Ending {
             outcome: if error.outcome_unknown() {
@@ -128,10 +127,6 @@ fn ending<R: FromReply>(result: &Result<R, Error>) -> Ending {
                 _ => None,
             },
             id: None,
-            is_given_up: matches!(
-                error.failure(),
-                Failure::OutOfTime { .. } | Failure::Cancelled
-            ),
         },
     }
 }

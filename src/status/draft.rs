@@ -2,13 +2,17 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use bytes::Bytes;
+use prost::Message as _;
 use tonic::{
     Code, Status,
     metadata::{Ascii, MetadataValue},
 };
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+use tonic_types::{
+    ErrorDetails, FieldViolation, RpcStatusExt as _, Status as RpcStatus, StatusExt as _,
+};
 
-use super::{DOMAIN, Reason};
+use super::{DOMAIN, MESIBO_DOMAIN, Reason};
 use crate::call::RequestId;
 
 /// gRFC A6: a negative value tells gRPC's own retries to leave a call alone.
@@ -95,6 +99,35 @@ impl Draft {
         draft
     }
 
+    /// The draft of a failure with an unknown outcome as bytes: a `google.rpc.Status`.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        let parts = &*self.0;
+        let details = ErrorDetails::with_error_info(
+            parts.reason.clone(),
+            parts.domain,
+            parts.metadata.clone(),
+        );
+        let status = Status::with_error_details(parts.code, parts.text.clone(), details);
+        Bytes::copy_from_slice(status.details())
+    }
+
+    /// The draft of a failure with an unknown outcome that [`Self::to_bytes`] made these
+    /// bytes of, which may have been an older or a newer program.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let status = RpcStatus::decode(bytes).ok()?;
+        let details = status.check_error_details().ok()?;
+        let info = details.error_info()?;
+        let domain = [DOMAIN, MESIBO_DOMAIN]
+            .into_iter()
+            .find(|domain| *domain == info.domain)?;
+        let mut draft = Self::of(domain, &info.reason, status.code.into(), status.message);
+        draft.0.metadata.clone_from(&info.metadata);
+        draft.0.no_retry = true;
+        Some(draft)
+    }
+
     #[cfg(test)]
     pub(super) fn text(&self) -> &str {
         &self.0.text
@@ -121,5 +154,34 @@ impl Draft {
             metadata.insert(name, value);
         }
         status
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::status;
+
+    #[test]
+    fn an_unknown_outcome_is_read_back_as_it_was_and_anything_else_is_not() {
+        let draft = status::answer_lost("groupadd").with("attempts", "2");
+        let bytes = draft.to_bytes();
+        let read = Draft::from_bytes(&bytes).unwrap();
+        // Metadata has no order.
+        let id = RequestId::of(&HeaderMap::default());
+        let [first, again] = [draft, read].map(|draft| draft.into_status(&id));
+        assert_eq!(first.code(), again.code());
+        assert_eq!(first.message(), again.message());
+        let [first_info, info] = [&first, &again].map(|status| {
+            let info = status.get_details_error_info().unwrap();
+            (info.reason, info.domain, info.metadata)
+        });
+        assert_eq!(first_info, info);
+        assert_eq!(again.metadata().get(RETRY_PUSHBACK).unwrap(), "-1");
+
+        assert!(Draft::from_bytes(&bytes[..bytes.len() - 1]).is_none());
+        assert!(Draft::from_bytes(b"").is_none());
     }
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tonic::Code;
 
-use crate::call::Denial;
+use crate::{call::Denial, store};
 pub use draft::Draft;
 pub use error_codes::ErrorCodes;
 pub use library::{complete, unknown_method};
@@ -166,11 +166,34 @@ pub fn audit_unavailable(op: &str) -> Draft {
         .retry_after(Some(AUDIT_RETRY_AFTER))
 }
 
-/// The status of an operation whose handling failed by a defect of the facade, so that its
-/// outcome is unknown.
+/// The status of an operation that was not sent, for the store did not say whether it was
+/// made before.
 #[must_use]
-pub fn unknown_by_defect(op: &str) -> Draft {
-    Draft::new(Code::Internal, Reason::InternalPanic, DEFECT)
+pub fn store_failed(op: &str, error: &store::Error) -> Draft {
+    let (reason, why, retry_after) = match *error {
+        store::Error::Unavailable { retry_after } => (
+            Reason::StoreUnavailable,
+            "the facade's store of request ids does not answer",
+            retry_after,
+        ),
+        store::Error::Overloaded { retry_after } => (
+            Reason::Overloaded,
+            "too many calls wait for the facade's store of request ids",
+            retry_after,
+        ),
+    };
+    let text = format!("{why}; {op} was not sent, so try it again with its request_id");
+    Draft::new(Code::Unavailable, reason, text)
+        .with("op", op)
+        .retry_after(Some(retry_after))
+}
+
+/// The status of an operation of which no answer was recorded: the server that made the
+/// call ended before, or could not reach the store.
+#[must_use]
+pub fn answer_lost(op: &str) -> Draft {
+    let text = format!("the server that was to send {op} recorded no answer");
+    Draft::new(Code::Unknown, Reason::AnswerLost, text)
         .with("op", op)
         .with("outcome", "unknown")
         .never_retried()

@@ -65,6 +65,11 @@ pub enum Reason {
     MalformedReply,
     /// The audit cannot be written, and the settings want no write without it.
     AuditUnavailable,
+    /// The store of request ids does not answer; nothing was sent.
+    StoreUnavailable,
+    /// No answer was recorded of the call that was the first with its `request_id`, so that
+    /// its outcome is unknown.
+    AnswerLost,
     /// A defect of the facade.
     InternalPanic,
 }
@@ -131,6 +136,8 @@ impl Reason {
             Self::UnexpectedRedirect => "UNEXPECTED_REDIRECT",
             Self::MalformedReply => "MALFORMED_REPLY",
             Self::AuditUnavailable => "AUDIT_UNAVAILABLE",
+            Self::StoreUnavailable => "STORE_UNAVAILABLE",
+            Self::AnswerLost => "ANSWER_LOST",
             Self::InternalPanic => "INTERNAL_PANIC",
         }
     }

@@ -62,6 +62,14 @@ impl Config {
     }
 }
 
+impl Location {
+    /// Whether it is a PostgreSQL on another machine.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        matches!(self, Self::Postgres(url) if !is_local(url))
+    }
+}
+
 impl FromStr for Location {
     type Err = LocationError;
 

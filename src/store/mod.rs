@@ -14,6 +14,7 @@ mod durable;
 mod engine;
 mod error;
 mod memory;
+pub mod metrics;
 mod observer;
 mod open;
 mod pause;
@@ -37,6 +38,7 @@ use uuid::Uuid;
 pub use self::{
     config::{Config, Location, LocationError},
     error::{Error, OpenError},
+    metrics::StoreMetrics,
     observer::{ClaimResult, Event, NoObserver, Observer, SettleResult},
     open::{migrate, open},
     ticket::{SendPermit, Settling, Ticket},

@@ -1,6 +1,11 @@
 //! What a store reports about itself, for metrics.
 
-use std::time::Duration;
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
+
+use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 
 use super::{Claimed, Error};
 
@@ -77,6 +82,27 @@ impl Observer for NoObserver {
 }
 
 impl ClaimResult {
+    /// Every result.
+    pub const ALL: [Self; 5] = [
+        Self::Won,
+        Self::UnderWay,
+        Self::Settled,
+        Self::Unavailable,
+        Self::Overloaded,
+    ];
+
+    /// The name, for metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::UnderWay => "under_way",
+            Self::Settled => "settled",
+            Self::Unavailable => "unavailable",
+            Self::Overloaded => "overloaded",
+        }
+    }
+
     pub(super) fn of(answer: &Result<Claimed, Error>) -> Self {
         match answer {
             Ok(Claimed::Won(_)) => Self::Won,
@@ -85,5 +111,32 @@ impl ClaimResult {
             Err(Error::Unavailable { .. }) => Self::Unavailable,
             Err(Error::Overloaded { .. }) => Self::Overloaded,
         }
+    }
+}
+
+impl SettleResult {
+    /// Every result.
+    pub const ALL: [Self; 3] = [Self::Written, Self::TooLate, Self::Lost];
+
+    /// The name, for metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::TooLate => "too_late",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+impl EncodeLabelValue for ClaimResult {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
+        encoder.write_str(self.name())
+    }
+}
+
+impl EncodeLabelValue for SettleResult {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
+        encoder.write_str(self.name())
     }
 }

@@ -26,6 +26,7 @@ mod sandbox;
 mod secrets;
 mod shutdown;
 mod statuses;
+mod store;
 mod support;
 mod telemetry;
 mod tls;

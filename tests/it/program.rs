@@ -139,7 +139,10 @@ fn several_wrong_settings_are_told_one_a_line() {
 fn a_wrong_command_line_is_told_with_what_is_missing_or_meant() {
     for (args, says) in [
         (&[][..], "requires a subcommand but one was not provided"),
-        (&["server"], "a similar subcommand exists: 'serve'"),
+        (
+            &["server"],
+            "some similar subcommands exist: 'store', 'serve'",
+        ),
         (&["srve"], "a similar subcommand exists: 'serve'"),
         (&["serve", "--port", "1"], "'--port'"),
         (

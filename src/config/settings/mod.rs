@@ -14,6 +14,7 @@ mod logs;
 mod mesibo;
 mod requests;
 mod shutdown;
+mod store;
 mod tls;
 
 pub(crate) use callers::*;
@@ -25,6 +26,7 @@ pub(crate) use logs::*;
 pub(crate) use mesibo::*;
 pub(crate) use requests::*;
 pub(crate) use shutdown::*;
+pub(crate) use store::*;
 pub(crate) use tls::*;
 
 /// The value of a setting that is on or off.
@@ -89,6 +91,8 @@ pub enum Group {
     Mesibo,
     /// The requests to Mesibo.
     Requests,
+    /// The store.
+    Store,
     /// The limits of calls and connections.
     Limits,
     /// The shutdown.
@@ -186,6 +190,7 @@ impl Group {
             Self::Callers => "Callers",
             Self::Mesibo => "Mesibo",
             Self::Requests => "Requests to Mesibo",
+            Self::Store => "Store",
             Self::Limits => "Limits of calls and connections",
             Self::Shutdown => "Shutdown",
             Self::Logs => "Logs and metrics",
@@ -203,6 +208,7 @@ impl Group {
             Self::Callers => "--default-app shop --open-reflection",
             Self::Mesibo => "--app-token-file token --upstream-proxy http://10.0.0.1:3128",
             Self::Requests => "--upstream-max-in-flight 256 --upstream-max-wait 250ms",
+            Self::Store => "--store sqlite:/var/lib/mesibo-grpc/store.db",
             Self::Limits => "--default-deadline 5s --max-deadline 30s",
             Self::Shutdown => "--shutdown-grace 30s",
             Self::Logs => "--log warn,mesibo_grpc=info --log-format json",

@@ -23,6 +23,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use crate::{
     service::TokenDeletion,
     status::ErrorCodes,
+    store::{Location, LocationError},
     telemetry::{
         Format,
         audit::{AuditTo, OnFailure},
@@ -88,6 +89,19 @@ pub(super) fn number<T: TryFrom<u32>>(text: &str) -> Result<T, String> {
 /// A number of threads.
 pub(super) fn threads(text: &str) -> Result<usize, String> {
     positive(text, 1024).ok_or_else(|| "expected a number from 1 to 1024".into())
+}
+
+/// A number of connections to a database.
+pub(super) fn store_connections(text: &str) -> Result<u32, String> {
+    positive(text, 1000)
+        .filter(|number| *number >= 4)
+        .ok_or_else(|| "expected a number from 4 to 1000".into())
+}
+
+/// The place of the store.
+pub(super) fn store(text: &str) -> Result<Location, String> {
+    text.parse()
+        .map_err(|error: LocationError| error.to_string())
 }
 
 /// A setting that is on or off.

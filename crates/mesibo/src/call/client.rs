@@ -1,6 +1,6 @@
 //! The client.
 
-use std::{error, fmt, mem, sync::Arc};
+use std::{error, fmt, mem, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use http::Uri;
@@ -10,8 +10,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span, field};
 
 use super::{
-    admission::Admission, interpret::interpret, observed::ObservedCall, retry::Retries,
-    write::DetachableWrite,
+    admission::Admission,
+    interpret::interpret,
+    observed::ObservedCall,
+    retry::Retries,
+    write::{self, DetachableWrite},
 };
 use crate::{
     config::Config,
@@ -55,6 +58,9 @@ struct Inner {
 }
 
 impl Client {
+    /// The longest time that a write goes on beyond its deadline, or without its caller.
+    pub const MAX_DETACHED: Duration = write::MAX_DETACHED;
+
     /// Makes a client that tells `observer` of its work. No connection is opened before the
     /// first call.
     ///
@@ -130,7 +136,7 @@ impl Client {
             return self.write(operation, deadline, |_| ()).await;
         }
         let observed = ObservedCall::begin(&self.0.observer, operation.name());
-        let progress = Progress::default();
+        let progress = Progress::new(deadline);
         let result = timeout_at(deadline, self.attempts(&operation, deadline, &progress))
             .await
             .unwrap_or_else(|_| Err(out_of_time(&operation, &progress)));
@@ -143,8 +149,9 @@ impl Client {
     ///
     /// A request that was sent cannot be called back. So, when the future is dropped or the
     /// deadline passes, a write that was not sent ends, and one that was sent goes on,
-    /// detached, for up to five seconds: its outcome becomes known, and its connection can
-    /// be used again. `on_outcome` is dropped uncalled only if the runtime ends before.
+    /// detached, for up to [`Self::MAX_DETACHED`]: its outcome becomes known, and its
+    /// connection can be used again. No request begins to be sent after the deadline.
+    /// `on_outcome` is dropped uncalled only if the runtime ends before.
     ///
     /// # Errors
     ///
@@ -161,7 +168,7 @@ impl Client {
     ) -> Result<R, Error> {
         let observed = ObservedCall::begin(&self.0.observer, operation.name());
         let operation = Arc::new(operation);
-        let progress = Progress::default();
+        let progress = Progress::new(deadline);
         let attempts = {
             let (client, operation, progress) =
                 (self.clone(), Arc::clone(&operation), progress.clone());
@@ -177,8 +184,7 @@ impl Client {
             .await
     }
 
-    /// Waits until no write goes on without its caller, at most the five seconds of
-    /// [`Self::write`]: the last step of a shutdown, when all calls are over.
+    /// Waits until no write goes on without its caller, at most [`Self::MAX_DETACHED`]: the last step of a shutdown, when all calls are over.
     ///
     /// Detached writes run on the runtimes on which they were called, which have to live on
     /// until then.

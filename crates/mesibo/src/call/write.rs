@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long a detached write goes on.
-const MAX_DETACHED: Duration = Duration::from_secs(5);
+pub(super) const MAX_DETACHED: Duration = Duration::from_secs(5);
 
 /// A write under way. A request that was sent cannot be called back. So, when this is dropped
 /// before the end, a write that was not sent ends, and one that was sent is detached: it goes

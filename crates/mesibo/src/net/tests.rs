@@ -21,7 +21,7 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tower::{BoxError, service_fn, util::BoxCloneSyncService};
 
@@ -160,7 +160,7 @@ impl Fixture {
             Bytes::from(vec![b'x'; bytes]),
             Bytes::from_static(b"&token=t0k"),
         ];
-        let progress = Progress::default();
+        let progress = Progress::new(Instant::now() + Duration::from_mins(1));
         progress.begin_attempt();
         let answer = post(&self.pool, &self.template, form, 1 << 20, &progress, &());
         let answer = timeout(Duration::from_mins(1), answer).await;
