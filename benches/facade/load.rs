@@ -21,6 +21,7 @@ use tonic::{
     metadata::{Ascii, MetadataValue},
     transport::{Channel, Endpoint},
 };
+use uuid::Uuid;
 
 use crate::process::{KEY, Kind, Server};
 
@@ -33,6 +34,8 @@ pub struct Load {
     pub rate: Option<f64>,
     /// Of a message, in bytes.
     pub message: usize,
+    /// Whether each call has a `request_id` of its own.
+    pub has_id: bool,
 }
 
 /// What was measured of a server under a load.
@@ -57,6 +60,15 @@ impl Load {
             connections,
             rate: None,
             message: 100,
+            has_id: false,
+        }
+    }
+
+    /// The same load of calls that have a `request_id`.
+    pub const fn with_id(self) -> Self {
+        Self {
+            has_id: true,
+            ..self
         }
     }
 
@@ -131,6 +143,7 @@ impl Load {
                 from_address: "alice".into(),
                 recipient: Some(Recipient::ToAddress("bob".into())),
                 message: message.clone(),
+                request_id: self.has_id.then(new_id),
                 ..Default::default()
             });
             request.metadata_mut().insert("authorization", key.clone());
@@ -225,6 +238,11 @@ async fn connect(address: SocketAddr) -> MessageServiceClient<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("it is a URL");
     let channel = endpoint.connect().await.expect("it serves");
     MessageServiceClient::new(channel)
+}
+
+/// A UUID that no other call has.
+fn new_id() -> String {
+    Uuid::from_u64_pair(fastrand::u64(..), fastrand::u64(1..)).to_string()
 }
 
 fn histogram() -> Histogram<u64> {

@@ -4,7 +4,8 @@
 //! `cargo bench --bench facade` measures all that docs/performance.md has; `-- --short`
 //! takes a minute, and fails if a figure is worse than twice its bar, three times over;
 //! `-- --growth` shows what calls, sizes, callers and connections do; `-- --against FILE`
-//! compares with another build of the program. Each server is a
+//! compares with another build of the program; `-- --stores [URL]` shows what once-only
+//! calls cost, with a PostgreSQL at the URL as well. Each server is a
 //! process of its own, and gets the same load in turn, in several rounds, so that other
 //! load of the machine affects all of them.
 
@@ -18,6 +19,7 @@ mod growth;
 mod load;
 mod process;
 mod start;
+mod stores;
 mod yardsticks;
 
 use std::{env, time::Duration};
@@ -69,6 +71,7 @@ fn main() {
             Some("bare") => yardsticks::bare().await,
             Some("plain") => yardsticks::plain(&args[1]).await,
             Some("--against") => against::measure(&args[1]).await,
+            Some("--stores") => stores::measure(args.get(1), FULL).await,
             Some("--growth") => growth::measure(SHORT).await,
             Some("--short") => {
                 for _ in 0..TRIES {
