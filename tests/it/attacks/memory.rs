@@ -141,7 +141,6 @@ async fn calls_without_a_caller_take_a_share_of_the_memory_and_keep_no_caller_ou
         assert_eq!(told(&status).2, "REQUEST_MEMORY");
     }
     let taken = process.memory() - before;
-    println!("MEM {taken}");
     assert!(taken < FAR_BELOW, "{taken} KiB");
 
     let caller = Attacker::connect(address).await;

@@ -5,6 +5,7 @@ mod audit;
 mod callers;
 mod connections;
 mod forgery;
+mod ids;
 mod keys;
 mod lists;
 mod log;
