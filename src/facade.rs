@@ -16,7 +16,13 @@ use crate::{
         user_service_server::UserServiceServer,
     },
     reload::{self, Kind, Reload, ReloadMetrics},
-    server::{Server, ServerMetrics, Services, WorkerDied, net::tls::Tls},
+    server::{
+        Server, ServerMetrics, Services, WorkerDied,
+        net::tls::{
+            Tls,
+            notice::{self, ExpiryMetric},
+        },
+    },
     service::{
         Once, ServiceMetrics, TokenDeletion, Upstream, group::Groups, message::Messages,
         user::Users,
@@ -27,6 +33,7 @@ use crate::{
         audit::AuditLog,
         exporter::Exporter,
         metrics::PREFIX,
+        process::ProcessMetrics,
         upstream::{States, UpstreamMetrics},
     },
 };
@@ -37,6 +44,7 @@ pub struct Facade {
     services: Services,
     access: Access,
     clients: Vec<Client>,
+    tls: Option<Tls>,
     reloads: Vec<Reload>,
     reload_metrics: ReloadMetrics,
     exporter: Option<(Exporter, Registry)>,
@@ -67,8 +75,11 @@ impl Facade {
         let mut registry = Registry::default();
         let metrics = Metrics::default();
         let mut reloads = Vec::new();
-        if let Some(tls) = config.server.tls.clone() {
-            reloads.push(reload_of_certificate(tls)?);
+        let tls = config.server.tls.clone();
+        if let Some(tls) = &tls {
+            reloads.push(reload_of_certificate(tls.clone())?);
+            let own = registry.sub_registry_with_prefix(PREFIX);
+            own.register_collector(Box::new(ExpiryMetric(tls.clone())));
         }
         let mut apps = Vec::new();
         for app in config.apps {
@@ -129,6 +140,7 @@ impl Facade {
             services: services(upstream, once, config.token_deletion, max_request_bytes),
             access,
             clients,
+            tls,
             reloads,
             reload_metrics: metrics.reload,
             exporter,
@@ -175,6 +187,9 @@ impl Facade {
                 tracing::error!(%error, "the audit is not opened again at a SIGHUP");
             }
         });
+        if let Some(tls) = self.tls {
+            background.spawn(notice::watch(tls));
+        }
         if let Some((exporter, registry)) = self.exporter {
             background.spawn(exporter.serve(registry));
         }
@@ -193,6 +208,7 @@ impl Facade {
 
 impl Metrics {
     fn register(&self, registry: &mut Registry, apps: &Apps, clients: Vec<Client>) {
+        registry.register_collector(Box::new(ProcessMetrics));
         self.server.register(registry);
         let own = registry.sub_registry_with_prefix(PREFIX);
         self.callers.register(own);
@@ -245,19 +261,22 @@ fn open(config: AppConfig, metrics: &UpstreamMetrics) -> Result<(App, Option<Pat
 }
 
 fn reload_of_certificate(tls: Tls) -> Result<Reload, String> {
-    Reload::new(Kind::Certificate, tls.files(), move || tls.reload())
+    Reload::new(Kind::Certificate, tls.files(), move |files| {
+        tls.replace(files)
+    })
 }
 
 fn reload_of_token(file: PathBuf, client: Client) -> Result<Reload, String> {
-    Reload::new(Kind::Token, vec![file.clone()], move || {
-        client.set_token(AppConfig::read_token(&file)?);
+    Reload::new(Kind::Token, vec![file.clone()], move |files| {
+        client.set_token(AppConfig::read_token(files.content(&file)?)?);
         Ok(())
     })
 }
 
 fn reload_of_callers(file: CallerFile, access: Access) -> Result<Reload, String> {
-    Reload::new(Kind::Callers, vec![file.path().into()], move || {
-        let callers = file.read(&access.callers());
+    Reload::new(Kind::Callers, vec![file.path().into()], move |files| {
+        let content = files.content(file.path().as_ref())?;
+        let callers = file.read(content, &access.callers());
         access.replace(callers.map_err(|mistakes| mistakes.to_string())?);
         Ok(())
     })

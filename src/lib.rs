@@ -18,6 +18,7 @@
 //! - `status`: the one road from a failure to a gRPC status
 //! - `store`: what is remembered of calls that are made once only; no service uses it yet
 //! - `call`: what one call carries
+//! - `files`: reads the files that settings name
 //! - `telemetry`: log lines, metrics and traces
 //! - [`proto`]: the generated code of the contract
 //! - `codec`: its messages on the wire, of which none is built that has too many fields
@@ -32,6 +33,8 @@ mod codec;
 #[doc(hidden)]
 pub mod config;
 mod facade;
+#[doc(hidden)]
+pub mod files;
 #[cfg(test)]
 mod fuzz;
 pub mod proto;

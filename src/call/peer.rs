@@ -1,6 +1,6 @@
 //! The other end of a connection.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc, time::SystemTime};
 
 use tokio::sync::watch;
 
@@ -15,13 +15,15 @@ struct Inner {
     stopping: Stopping,
 }
 
-/// What is known of a client certificate.
+/// A client certificate that was verified at the beginning of a connection.
 #[derive(Clone, Debug)]
 pub struct Certificate {
     /// The names, DNS and URI.
     pub names: Vec<String>,
     /// The serial number, which its authority gave it.
     pub serial: Serial,
+    /// The end of the validity.
+    pub valid_until: SystemTime,
 }
 
 /// The serial number of a certificate: at most 20 bytes, RFC 5280, section 4.1.2.2. It is
@@ -85,10 +87,13 @@ impl Peer {
         self.0.address
     }
 
-    /// The client certificate. `None` if the peer showed none.
+    /// The client certificate. `None` if the peer showed none, or one that is no longer
+    /// valid: its connection is about to end, and a peer that ignores the GOAWAY begins no
+    /// more calls by it.
     #[must_use]
     pub fn certificate(&self) -> Option<&Certificate> {
-        self.0.certificate.as_ref()
+        let certificate = self.0.certificate.as_ref();
+        certificate.filter(|certificate| SystemTime::now() <= certificate.valid_until)
     }
 
     /// The signal that calls are to end, because the server shuts down or the connection
@@ -102,5 +107,59 @@ impl Peer {
 impl fmt::Display for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn peer(certificate: Option<Certificate>) -> (Stop, Peer) {
+        let (stop, stopping) = Stop::new();
+        let peer = Peer::new(([127, 0, 0, 1], 1).into(), certificate, stopping);
+        (stop, peer)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_call_of_a_connection_learns_that_it_is_to_end() {
+        let (stop, peer) = peer(None);
+        let mut calls = [peer.stopping().clone(), peer.clone().stopping().clone()];
+        for call in &mut calls {
+            assert!(!call.is_stopped());
+            timeout(Duration::from_hours(1), call.stopped())
+                .await
+                .unwrap_err();
+        }
+        let waits = tokio::spawn({
+            let mut call = peer.stopping().clone();
+            async move { call.stopped().await }
+        });
+        tokio::task::yield_now().await;
+        drop(stop);
+        waits.await.unwrap();
+        // A call that begins afterwards learns it as well.
+        for mut call in calls.into_iter().chain([peer.stopping().clone()]) {
+            assert!(call.is_stopped());
+            call.stopped().await;
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_known_until_the_end_of_its_validity() {
+        let certificate = |valid_until| Certificate {
+            names: vec!["reader.example".into()],
+            serial: Serial([1].into()),
+            valid_until,
+        };
+        let now = SystemTime::now();
+        let hour = Duration::from_hours(1);
+        let (_stop, valid) = peer(Some(certificate(now + hour)));
+        assert_eq!(valid.certificate().unwrap().names, ["reader.example"]);
+        let (_stop, expired) = peer(Some(certificate(now - hour)));
+        assert!(expired.certificate().is_none());
     }
 }

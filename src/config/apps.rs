@@ -1,9 +1,6 @@
 //! The apps in the settings file, each with the way to its part of Mesibo.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
+use std::{env, path::PathBuf};
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
@@ -32,13 +29,13 @@ pub struct AppConfig {
 }
 
 impl AppConfig {
-    /// Reads the token again.
+    /// Reads the token that its file holds now.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or does not hold one token.
-    pub fn read_token(file: &Path) -> Result<SecretString, String> {
-        files::token(file)
+    /// If it does not hold one token.
+    pub fn read_token(content: &[u8]) -> Result<SecretString, String> {
+        files::token(content)
     }
 
     /// Reads the apps that have tables. What a table leaves out is as `common` has it.

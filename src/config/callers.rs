@@ -70,15 +70,16 @@ impl CallerFile {
         &self.path
     }
 
-    /// Reads the callers again.
+    /// Reads the callers from what the file holds now.
     ///
     /// # Errors
     ///
     /// If anything in the file is wrong, or the last caller is gone: without callers every
     /// client might do everything, and an empty file does not ask for that.
-    pub fn read(&self, old: &Callers) -> Result<Vec<Caller>, Mistakes> {
+    pub fn read(&self, content: &[u8], old: &Callers) -> Result<Vec<Caller>, Mistakes> {
         let mut mistakes = Mistakes::default();
-        let Some(file) = File::read(self.path.as_ref(), &(self.known)(), &mut mistakes) else {
+        let known = (self.known)();
+        let Some(file) = File::parse(content, &self.path, &known, &mut mistakes) else {
             return Err(mistakes);
         };
         if file.fingerprint() != self.rest {

@@ -35,16 +35,30 @@ impl File {
     /// Reads a file, and adds what is wrong with it. `known` are the settings that it may
     /// have. `None` is a file that cannot be read, or is no TOML.
     pub(super) fn read(path: &Path, known: &[&About], mistakes: &mut Mistakes) -> Option<Self> {
-        let root = tree::read(path);
         let path = path.display().to_string();
-        let root = root
+        match crate::files::read(path.as_ref()) {
+            Ok(content) => Self::parse(&content, &path, known, mistakes),
+            Err(mistake) => {
+                mistakes.push_value(CONFIG.name(), mistake, &path, None);
+                None
+            }
+        }
+    }
+
+    /// Reads what a file holds, as [`Self::read`] does.
+    pub(super) fn parse(
+        content: &[u8],
+        path: &str,
+        known: &[&About],
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
+        let root = tree::parse(content)
             .map_err(|(line, what)| {
-                let line = line.map_or(String::new(), |line| format!(":{line}"));
-                mistakes.push_value(CONFIG.name(), what, &format!("{path}{line}"), None);
+                mistakes.push_value(CONFIG.name(), what, &format!("{path}:{line}"), None);
             })
             .ok()?;
         let mut file = Self {
-            path,
+            path: path.to_owned(),
             settings: root,
             ..Self::default()
         };

@@ -63,6 +63,15 @@ impl Reader<'_> {
         let certificate = self.find(&settings::TLS_CERTIFICATE_FILE);
         let key = self.find(&settings::TLS_KEY_FILE);
         let client_ca = self.find(&settings::TLS_CLIENT_CA_FILE);
+        let client_crl = self.find(&settings::TLS_CLIENT_CRL_FILE);
+        if client_crl.is_some() && client_ca.is_none() {
+            let what = format!(
+                "expected together with {}",
+                settings::TLS_CLIENT_CA_FILE.name()
+            );
+            self.mistakes
+                .push(settings::TLS_CLIENT_CRL_FILE.name(), what);
+        }
         let client_may_be_unknown = self.get(&settings::TLS_CLIENT_CERTIFICATE);
         let is_set = certificate.is_some() || key.is_some() || client_ca.is_some();
         let (Some(certificate), Some(key)) = (certificate, key) else {
@@ -82,6 +91,7 @@ impl Reader<'_> {
             certificate,
             key,
             client_ca,
+            client_crl,
             client_may_be_unknown,
         };
         Tls::new(files)

@@ -178,7 +178,11 @@ fn all_mistakes_are_reported_together_one_a_line_with_the_values_that_are_no_sec
     let mistakes = wrong.len() + secret.len() + others.len();
     assert_eq!(error.lines().count(), mistakes, "{error}");
     let never_wrong = ["config", "app-token-file", "max-deadline", "store-ca-file"];
-    let of_one_mistake = ["tls-certificate-file", "tls-key-file"];
+    let of_one_mistake = [
+        "tls-certificate-file",
+        "tls-key-file",
+        "tls-client-crl-file",
+    ];
     let settings = Config::settings().len();
     assert_eq!(
         mistakes + never_wrong.len() + of_one_mistake.len(),

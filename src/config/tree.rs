@@ -3,13 +3,11 @@
 //! The tables are not structs of serde: serde stops at the first mistake, quotes values that
 //! may be secret, and says no line.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use ring::digest::Context;
 use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
-
-use super::values::files;
 
 /// Values by their keys.
 pub(super) type Table = BTreeMap<String, Node>;
@@ -66,16 +64,15 @@ impl Lines {
     }
 }
 
-/// The tree of a file, or what is wrong with it and on which line.
-pub(super) fn read(path: &Path) -> Result<Table, (Option<usize>, String)> {
-    let content = files::read(path).map_err(|mistake| (None, mistake))?;
-    let lines = Lines::of_text(&content);
-    let text = str::from_utf8(&content)
-        .map_err(|error| (Some(lines.of(error.valid_up_to())), "expected UTF-8".into()))?;
+/// The tree of what a file holds, or what is wrong with it and on which line.
+pub(super) fn parse(content: &[u8]) -> Result<Table, (usize, String)> {
+    let lines = Lines::of_text(content);
+    let text = str::from_utf8(content)
+        .map_err(|error| (lines.of(error.valid_up_to()), "expected UTF-8".into()))?;
     // A file that is being written may end anywhere, and lose a restriction that way.
     if !text.is_empty() && !text.ends_with('\n') {
         let what = "expected a newline at the end, without which the file may be incomplete";
-        return Err((Some(lines.of(text.len())), what.into()));
+        return Err((lines.of(text.len()), what.into()));
     }
     let (table, errors) = DeTable::parse_recoverable(text);
     let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
@@ -83,7 +80,7 @@ pub(super) fn read(path: &Path) -> Result<Table, (Option<usize>, String)> {
     if let Some(error) = errors.iter().min_by_key(|error| start(error)) {
         // The message alone: the whole error quotes the line, and with it the value.
         let what = format!("expected TOML: {}", error.message().replace('\n', ", "));
-        return Err((Some(lines.of(start(error))), what));
+        return Err((lines.of(start(error)), what));
     }
     Ok(table_of(table.get_ref(), &lines))
 }

@@ -6,7 +6,14 @@
 use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get,
+    Router,
+    extract::State,
+    http::{
+        HeaderMap,
+        header::{CONTENT_TYPE, VARY},
+    },
+    response::IntoResponse,
+    routing::get,
 };
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -20,8 +27,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The media type of the format, `OpenMetrics` 1.0.
-const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use super::exposition::Exposition;
 
 /// Most connections at a time. The oldest goes for one above: a scrape takes a moment, and
 /// what lasts is something else.
@@ -109,8 +115,10 @@ async fn answer(stream: TcpStream, router: Router) {
     }
 }
 
-async fn show(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
+async fn show(State(registry): State<Arc<Registry>>, headers: HeaderMap) -> impl IntoResponse {
     let mut text = String::new();
     encode(&mut text, &registry).expect("a string can be written to");
-    ([(CONTENT_TYPE, FORMAT)], text)
+    let exposition = Exposition::accepted(&headers);
+    let headers = [(CONTENT_TYPE, exposition.media_type()), (VARY, "accept")];
+    (headers, exposition.of(text))
 }

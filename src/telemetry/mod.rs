@@ -9,15 +9,19 @@
 //! - `trace`: traces, and the trace context of requests
 //! - [`metrics`]: what the metrics of all rooms have in common
 //! - [`exporter`]: the metrics port
+//! - `exposition`: the text formats of metrics
+//! - [`process`]: the metrics of the process
 //! - [`upstream`]: the metrics of the calls to Mesibo
 
 pub mod audit;
 mod escape;
 pub mod exporter;
+mod exposition;
 pub mod line;
 mod lines;
 mod log;
 pub mod metrics;
+pub mod process;
 pub mod sampler;
 pub(crate) mod trace;
 pub mod upstream;

@@ -9,6 +9,7 @@ mod audit;
 mod deadlines;
 mod deploy;
 mod errors;
+mod exposition;
 mod faults;
 mod health;
 mod house;

@@ -33,6 +33,18 @@ pub(crate) const TLS_CLIENT_CA_FILE: Setting<PathBuf> = Setting::new(
          it changes",
 );
 
+pub(crate) const TLS_CLIENT_CRL_FILE: Setting<PathBuf> = Setting::new(
+    Group::Tls,
+    "tls-client-crl-file",
+    "FILE",
+    files::certificates_path,
+)
+.help(
+    "PEM file of the revocation lists of all these authorities: a client is refused if its \
+     certificate is on one, or if its authority has none that is valid. Read again when it \
+     changes",
+);
+
 /// Whether a client may connect without a certificate.
 pub(crate) const TLS_CLIENT_CERTIFICATE: Setting<bool> = Setting::new(
     Group::Tls,

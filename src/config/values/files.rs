@@ -18,7 +18,8 @@ use rustix::{
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::SecretString;
-use zeroize::Zeroizing;
+
+use crate::files::{self, Content};
 
 /// The permission of every user to read a file.
 const READABLE_BY_OTHERS: u32 = 0o004;
@@ -26,17 +27,16 @@ const READABLE_BY_OTHERS: u32 = 0o004;
 /// The permission of every user to write a file.
 const WRITABLE_BY_OTHERS: u32 = 0o002;
 
-/// A file with the token of an application.
-pub(in crate::config) fn token(path: &Path) -> Result<SecretString, String> {
-    let content = read_secret(path)?;
-    let text = str::from_utf8(&content).map_err(|_| "expected a text file with one token")?;
+/// The token of an application that a file holds.
+pub(in crate::config) fn token(content: &[u8]) -> Result<SecretString, String> {
+    let text = str::from_utf8(content).map_err(|_| "expected a text file with one token")?;
     super::token(text)
 }
 
 /// A file with the token of an application, and its path.
 pub(in crate::config) fn token_with_path(text: &str) -> Result<(SecretString, PathBuf), String> {
     let path = PathBuf::from(text);
-    Ok((token(&path)?, path))
+    Ok((token(&read_secret(&path)?)?, path))
 }
 
 /// A file with a password on one line, and its path.
@@ -73,20 +73,13 @@ pub(in crate::config) fn certificates_path(text: &str) -> Result<PathBuf, String
 /// A PEM file with at least one certificate.
 pub(in crate::config) fn certificates(text: &str) -> Result<Vec<u8>, String> {
     let path = Path::new(text);
-    let pem = read(path)?;
+    let pem = files::read(path)?;
     check_trusted(path)?;
     let mut certificates = CertificateDer::pem_slice_iter(&pem).peekable();
     if certificates.peek().is_none() || certificates.any(|certificate| certificate.is_err()) {
         return Err("expected a file of certificates in PEM".into());
     }
     Ok(pem.to_vec())
-}
-
-/// The content of a file, which may be secret.
-pub(in crate::config) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    fs::read(path)
-        .map(Zeroizing::new)
-        .map_err(|error| unreadable(&error))
 }
 
 /// Checks that not every user can write a file.
@@ -121,8 +114,8 @@ pub(in crate::config) fn check_secret(path: &Path) -> Result<bool, String> {
     Ok(true)
 }
 
-fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let content = read(path)?;
+fn read_secret(path: &Path) -> Result<Content, String> {
+    let content = files::read(path)?;
     check_secret(path)?;
     Ok(content)
 }

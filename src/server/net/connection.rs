@@ -2,9 +2,10 @@
 
 use std::{
     convert::Infallible,
+    future::pending,
     net::{self, SocketAddr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use hyper::{rt::Executor, server::conn::http2, service::service_fn};
@@ -98,6 +99,8 @@ enum End {
     Idle,
     Old,
     Displaced,
+    /// The client's certificate is no longer valid.
+    Expired,
     Stopping,
 }
 
@@ -145,6 +148,7 @@ impl Connection {
         };
 
         let (stop, call_stopping) = Stop::new();
+        let expired = passed(certificate.as_ref().map(|it| it.valid_until));
         let peer = Peer::new(address, certificate, call_stopping);
         let calls = Calls(Arc::clone(&usage.calls));
         let service = service_fn(move |request| {
@@ -161,6 +165,7 @@ impl Connection {
             () = calls.idle_for(limits.max_connection_idle) => End::Idle,
             () = old => End::Old,
             () = displaced.stopped() => End::Displaced,
+            () = expired => End::Expired,
             () = stopping.stopped() => End::Stopping,
         };
         tracing::debug!(?end, "a connection is to end");
@@ -171,7 +176,7 @@ impl Connection {
             // The server has a grace period of its own, for all connections at once.
             End::Stopping => return log(connection.await),
             End::Displaced => DISPLACED_GRACE,
-            End::Idle | End::Old => limits.max_connection_age_grace,
+            End::Idle | End::Old | End::Expired => limits.max_connection_age_grace,
         };
         if let Ok(ended) = timeout(grace, connection).await {
             log(ended);
@@ -274,6 +279,14 @@ async fn read_preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<bool>
         }
     }
     Ok(true)
+}
+
+/// Completes at a time, or never if there is none.
+async fn passed(time: Option<SystemTime>) {
+    match time {
+        Some(time) => sleep(time.duration_since(SystemTime::now()).unwrap_or_default()).await,
+        None => pending().await,
+    }
 }
 
 /// A time that is up to [`AGE_JITTER`] shorter or longer, by `random` from 0 to 1.

@@ -100,6 +100,7 @@ async fn from(source: [u8; 4], facade: &Facade) -> Peer {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from((source, 0))).unwrap();
     let stream = soon(socket.connect(facade.addr())).await.unwrap();
+    stream.set_nodelay(true).unwrap();
     Peer::over(stream).await
 }
 

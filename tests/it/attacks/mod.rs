@@ -14,6 +14,7 @@ mod ports;
 mod protocol;
 mod proxy;
 mod rates;
+mod reload;
 mod revocation;
 mod rights;
 mod shares;

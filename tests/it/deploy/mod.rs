@@ -5,7 +5,7 @@ mod compose;
 mod image;
 mod kubernetes;
 mod monitoring;
-mod prometheus;
+pub mod prometheus;
 mod start;
 mod systemd;
 
@@ -49,7 +49,7 @@ fn document(name: &str) -> Value {
 }
 
 /// A tool with these arguments, if it is there.
-fn tool(name: &str, args: &[&str], package: &str) -> Option<Command> {
+pub fn tool(name: &str, args: &[&str], package: &str) -> Option<Command> {
     if Command::new(name).arg("--help").output().is_err() {
         skip(&format!("{name}, which is in {package}"));
         return None;

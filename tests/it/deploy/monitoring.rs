@@ -12,7 +12,10 @@ use super::{
     prometheus::{PACKAGE, Prometheus},
     read, text, tool,
 };
-use crate::support::{Answer, Backend, Process};
+use crate::{
+    support::{Answer, Backend},
+    tls::Secured,
+};
 
 const DASHBOARD: &str = "grafana/mesibo-grpc.json";
 const RULES: &str = "prometheus/rules.yaml";
@@ -36,7 +39,7 @@ fn operands(rule: &Value) -> Vec<String> {
         .join(" ");
     let expression = expression.replace("absent(", "(");
     let mut operands = vec![expression.as_str()];
-    for operator in [" and ", " > ", " == "] {
+    for operator in [" and ", " > ", " < ", " == "] {
         operands = operands
             .into_iter()
             .flat_map(|part| part.split(operator))
@@ -115,8 +118,8 @@ async fn every_expression_finds_its_metrics_in_a_live_server() {
         Some("usersget") => Answer::ok(r#"{"op": "usersget", "result": true, "users": []}"#),
         _ => Answer::ok(r#"{"op": "userdel", "result": false, "error": "NOUSER"}"#),
     });
-    let server = Process::serve(&backend.url(), &["--metrics-listen", "127.0.0.1:0"]);
-    let Some(prometheus) = Prometheus::start(server.logged_address("metrics=")) else {
+    let server = Secured::serve(&backend, &[]);
+    let Some(prometheus) = Prometheus::start(server.metrics()) else {
         return;
     };
     prometheus.has("up == 1").await;

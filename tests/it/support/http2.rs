@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::SocketAddr};
 
 use prost::Message;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
 };
 use tonic_health::pb::HealthCheckRequest;
@@ -31,8 +31,8 @@ pub const CANCEL: u32 = 8;
 pub const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// A connection to a server.
-pub struct Peer {
-    stream: TcpStream,
+pub struct Peer<S = TcpStream> {
+    stream: S,
     next_stream: u32,
 }
 
@@ -128,12 +128,15 @@ fn number(bytes: &[u8]) -> u32 {
 impl Peer {
     /// Connects, and says what a client says first.
     pub async fn connect(addr: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(addr).await.unwrap()).await
-    }
-
-    /// Says over a connection what a client says first.
-    pub async fn over(mut stream: TcpStream) -> Self {
+        let stream = TcpStream::connect(addr).await.unwrap();
         stream.set_nodelay(true).unwrap();
+        Self::over(stream).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    /// Says over a connection what a client says first.
+    pub async fn over(mut stream: S) -> Self {
         let settings = Frame::new(SETTINGS, 0, 0, []).encode();
         let hello = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings[..]].concat();
         // A server that closes at once is part of the tests.

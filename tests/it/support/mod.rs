@@ -95,16 +95,22 @@ pub async fn sandbox_state(emulator: SocketAddr) -> Value {
     serde_json::from_str(&get(emulator, "/sandbox/state").await).unwrap()
 }
 
-/// The body of what an HTTP server has at a path. HTTP/1.0 has no chunks.
+/// The body of what an HTTP server has at a path.
 pub async fn get(server: SocketAddr, path: &str) -> String {
+    get_with(server, path, "").await.1
+}
+
+/// The head and the body of what an HTTP server has at a path, for a request with these
+/// header lines. HTTP/1.0 has no chunks.
+pub async fn get_with(server: SocketAddr, path: &str, headers: &str) -> (String, String) {
     let mut stream = TcpStream::connect(server).await.unwrap();
-    let request = format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
     assert_no_secret(path, &response);
-    let (_, body) = response.split_once("\r\n\r\n").unwrap();
-    body.to_owned()
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
 }
 
 /// Says that a test is skipped because it lacks something, and what to install.

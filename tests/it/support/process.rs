@@ -113,6 +113,11 @@ impl Process {
         endpoint.connect().await.unwrap()
     }
 
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How many files it has open, sockets among them.
     pub fn open_files(&self) -> usize {
         let files = fs::read_dir(format!("/proc/{}/fd", self.child.id()));

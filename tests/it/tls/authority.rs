@@ -5,13 +5,17 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SanType,
+    SerialNumber, date_time_ymd,
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tempfile::TempDir;
+use webpki::EndEntityCert;
 
 use crate::support::write_private;
 
@@ -20,6 +24,7 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// Issues certificates.
 pub struct Authority {
+    number: usize,
     issuer: Issuer<'static, KeyPair>,
     /// Its own certificate, in PEM.
     pub pem: String,
@@ -34,15 +39,24 @@ pub struct Identity {
 
 impl Authority {
     pub fn new() -> Self {
+        Self::numbered(COUNT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Another authority by the same name.
+    pub fn forger(&self) -> Self {
+        Self::numbered(self.number)
+    }
+
+    fn numbered(number: usize) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // By their names clients tell which of several authorities it was.
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("authority {number}");
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         Self {
+            number,
             issuer: Issuer::new(params, key),
             pem,
         }
@@ -61,6 +75,35 @@ impl Authority {
         self.sign(&params)
     }
 
+    /// The same, which is valid from one time to another.
+    pub fn issue_for(&self, names: &[&str], from: SystemTime, until: SystemTime) -> Identity {
+        let mut params = params(names);
+        let epoch = date_time_ymd(1970, 1, 1);
+        params.not_before = epoch + since_epoch(from);
+        params.not_after = epoch + since_epoch(until);
+        self.sign(&params)
+    }
+
+    /// A revocation list with these certificates, in PEM, which holds until a time.
+    pub fn revoke(&self, revoked: &[&Identity], until: SystemTime) -> String {
+        let long_ago = date_time_ymd(2020, 1, 1);
+        let revoked = revoked.iter().map(|identity| RevokedCertParams {
+            serial_number: identity.serial(),
+            revocation_time: long_ago,
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: long_ago,
+            next_update: date_time_ymd(1970, 1, 1) + since_epoch(until),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
     fn sign(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -69,6 +112,19 @@ impl Authority {
             key: key.serialize_pem(),
         }
     }
+}
+
+impl Identity {
+    fn serial(&self) -> SerialNumber {
+        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap();
+        let certificate = EndEntityCert::try_from(&certificate).unwrap();
+        SerialNumber::from_slice(certificate.serial())
+    }
+}
+
+/// The whole seconds up to a time: certificates have no parts of them.
+fn since_epoch(time: SystemTime) -> Duration {
+    Duration::from_secs(time.duration_since(UNIX_EPOCH).unwrap().as_secs())
 }
 
 fn params(names: &[&str]) -> CertificateParams {

@@ -1,6 +1,10 @@
 //! How connections begin, and how they do not.
 
-use std::{error::Error, process::Output};
+use std::{
+    error::Error,
+    process::Output,
+    time::{Duration, SystemTime},
+};
 
 use mesibo::chain;
 use mesibo_grpc::access::key::KeyHash;
@@ -53,7 +57,6 @@ async fn a_client_refuses_a_certificate_that_is_not_the_servers() {
     let backend = Backend::always(Answer::ok(EVERYTHING));
     for (identity, trusted, reason) in [
         (authority.issue(&[NAME]), &other, "UnknownIssuer"),
-        (authority.issue_expired(&[NAME]), &authority, "expired"),
         (
             authority.issue(&["other.example"]),
             &authority,
@@ -186,6 +189,16 @@ fn files_that_do_not_fit_stop_the_start() {
         &start(&files.flags(false)[..2]),
         "expected together with tls-key-file",
     );
+
+    let days = |days: u64| Duration::from_hours(24 * days);
+    let now = SystemTime::now();
+    for (from, until, mistake) in [
+        (now - days(9), now - days(1), "tls.crt: it expired at 20"),
+        (now + days(1), now + days(9), "tls.crt: it is valid from 20"),
+    ] {
+        let files = Files::new(&authority.issue_for(&[NAME], from, until), "");
+        assert_refused(&start(&files.flags(false)), mistake);
+    }
 
     let files = Files::new(&identity, "s3ntinel");
     assert_refused(&start(&files.flags(true)), "clients.crt, and found none");

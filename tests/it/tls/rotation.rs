@@ -19,15 +19,16 @@ use super::{
 };
 use crate::support::{Answer, Backend, EVERYTHING, Process, facade::soon, get};
 
-fn serve(backend: &Backend, files: &Files, mutual: bool) -> Process {
+pub(super) fn serve(backend: &Backend, files: &Files, mutual: bool, more: &[&str]) -> Process {
     let mut args = files.flags(mutual);
     args.extend(["--metrics-listen", "127.0.0.1:0"].map(Into::into));
+    args.extend(more.iter().copied().map(Into::into));
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     Process::serve(&backend.url(), &args)
 }
 
 /// Waits until so many reloads of the certificate had an outcome.
-async fn reloaded(server: &Process, outcome: &str, count: usize) {
+pub(super) async fn reloaded(server: &Process, outcome: &str, count: usize) {
     let metrics = server.logged_address("metrics=");
     let line =
         format!("mesibo_grpc_reloads_total{{kind=\"certificate\",outcome=\"{outcome}\"}} {count}");
@@ -65,7 +66,7 @@ async fn a_certificate_changes_without_a_failed_call() {
     let (old, new) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
     let mut files = Files::new(&old, "");
     let backend = Backend::always(Answer::ok(EVERYTHING));
-    let server = serve(&backend, &files, false);
+    let server = serve(&backend, &files, false, &[]);
     assert_eq!(served(&server, &authority).await, certificate(&old));
 
     let done = Arc::new(AtomicBool::new(false));
@@ -105,7 +106,7 @@ async fn what_does_not_fit_leaves_the_old_certificate_in_place() {
     let (old, new) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
     let mut files = Files::new(&old, "");
     let backend = Backend::always(Answer::ok(EVERYTHING));
-    let server = serve(&backend, &files, false);
+    let server = serve(&backend, &files, false, &[]);
 
     let mixed = Identity {
         certificate: new.certificate.clone(),
@@ -125,13 +126,16 @@ async fn what_does_not_fit_leaves_the_old_certificate_in_place() {
     };
     files.replace(&garbage, "");
     reloaded(&server, "failed", 2).await;
-    fs::remove_file(files.path("tls.key")).unwrap();
+    files.replace(&authority.issue_expired(&[NAME]), "");
     reloaded(&server, "failed", 3).await;
+    assert!(server.log().contains("it expired at 2021-01-01T00:00:00Z"));
+    fs::remove_file(files.path("tls.key")).unwrap();
+    reloaded(&server, "failed", 4).await;
     assert_eq!(served(&server, &authority).await, certificate(&old));
 
     // One file after the other: the pair is in force once it is one.
     fs::write(files.path("tls.crt"), &new.certificate).unwrap();
-    reloaded(&server, "failed", 4).await;
+    reloaded(&server, "failed", 5).await;
     fs::write(files.path("tls.key"), &new.key).unwrap();
     reloaded(&server, "ok", 1).await;
     assert_eq!(served(&server, &authority).await, certificate(&new));
@@ -144,7 +148,7 @@ async fn the_authorities_of_clients_change_for_new_connections() {
     let (old, new) = (Authority::new(), Authority::new());
     let mut files = Files::new(&identity, &old.pem);
     let backend = Backend::always(Answer::ok(EVERYTHING));
-    let server = serve(&backend, &files, true);
+    let server = serve(&backend, &files, true, &[]);
     let call = async |client: &Authority| {
         let client = client.issue(&["client.example"]);
         let pem = &server_authority.pem;
