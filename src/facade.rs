@@ -9,8 +9,12 @@ use tokio::task::JoinSet;
 
 use crate::{
     access::{Access, CallerMetrics},
-    call::{App, Apps},
-    config::{Config, apps::AppConfig, callers::CallerFile},
+    call::{App, Apps, MakeApp},
+    config::{
+        Config,
+        apps::{AppConfig, WorldApps},
+        callers::CallerFile,
+    },
     proto::{
         group_service_server::GroupServiceServer, message_service_server::MessageServiceServer,
         user_service_server::UserServiceServer,
@@ -38,12 +42,15 @@ use crate::{
     },
 };
 
+/// The name in metrics of all apps that no setting names, which no app can have.
+const OTHER_APPS: &str = "(other)";
+
 /// A facade that is bound to its ports, but does not serve yet.
 pub struct Facade {
     server: Server,
     services: Services,
     access: Access,
-    clients: Vec<Client>,
+    apps: Arc<Apps>,
     tls: Option<Tls>,
     reloads: Vec<Reload>,
     reload_metrics: ReloadMetrics,
@@ -81,22 +88,18 @@ impl Facade {
             let own = registry.sub_registry_with_prefix(PREFIX);
             own.register_collector(Box::new(ExpiryMetric(tls.clone())));
         }
-        let mut apps = Vec::new();
-        for app in config.apps {
-            let (app, token_file) = open(app, &metrics.upstream)?;
-            if let Some(file) = token_file {
-                reloads.push(reload_of_token(file, app.client.clone())?);
-            }
-            apps.push(app);
-        }
-        let clients: Vec<_> = apps.iter().map(|app| app.client.clone()).collect();
-        let apps =
+        let apps = open_apps(config.apps, &metrics.upstream, &mut reloads)?;
+        let mut apps =
             Apps::new(apps, &config.default_app).ok_or("default-app: expected one of the apps")?;
-        metrics.register(&mut registry, &apps, clients.clone());
+        if let Some(worlds) = config.worlds {
+            apps = apps.making(maker(worlds, metrics.upstream.clone()));
+        }
+        let apps = Arc::new(apps);
+        metrics.register(&mut registry, &apps);
         audit.register(registry.sub_registry_with_prefix(PREFIX));
         let access = Access::new(
             config.callers,
-            Arc::new(apps),
+            Arc::clone(&apps),
             config.open_reflection,
             &metrics.callers,
         );
@@ -119,16 +122,7 @@ impl Facade {
             .map_err(|(setting, error)| format!("{setting}: {error}"))?;
         let exporter = match config.metrics_listen {
             None => None,
-            Some(listen) => {
-                let exporter = Exporter::bind(listen).await;
-                let exporter = exporter.map_err(|error| {
-                    format!(
-                        "metrics-listen: cannot listen on {listen}: {error}; set another address, \
-                         or none"
-                    )
-                })?;
-                Some((exporter, registry))
-            }
+            Some(listen) => Some((bind_exporter(listen).await?, registry)),
         };
         if config.token_deletion == TokenDeletion::UserDel {
             tracing::warn!("DeleteUserToken sends userdel, which deletes the user at Mesibo");
@@ -139,7 +133,7 @@ impl Facade {
             server,
             services: services(upstream, once, config.token_deletion, max_request_bytes),
             access,
-            clients,
+            apps,
             tls,
             reloads,
             reload_metrics: metrics.reload,
@@ -147,6 +141,12 @@ impl Facade {
             audit,
             store,
         })
+    }
+
+    /// The store of calls with a `request_id`.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
     }
 
     /// The address of the gRPC port.
@@ -193,9 +193,9 @@ impl Facade {
         if let Some((exporter, registry)) = self.exporter {
             background.spawn(exporter.serve(registry));
         }
-        let clients = self.clients;
+        let apps = self.apps;
         let drained = async {
-            join_all(clients.iter().map(Client::drained)).await;
+            join_all(apps.clients().iter().map(Client::drained)).await;
         };
         let served = self
             .server
@@ -207,7 +207,7 @@ impl Facade {
 }
 
 impl Metrics {
-    fn register(&self, registry: &mut Registry, apps: &Apps, clients: Vec<Client>) {
+    fn register(&self, registry: &mut Registry, apps: &Apps) {
         registry.register_collector(Box::new(ProcessMetrics));
         self.server.register(registry);
         let own = registry.sub_registry_with_prefix(PREFIX);
@@ -215,7 +215,7 @@ impl Metrics {
         self.service.register(own, apps);
         self.upstream.register(own);
         self.store.register(own);
-        own.register_collector(Box::new(States(clients)));
+        own.register_collector(Box::new(States(apps.clients())));
         self.reload.register(own);
         telemetry::register(own);
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -240,13 +240,33 @@ fn services(
         .with(messages.max_decoding_message_size(max_request_bytes))
 }
 
-/// An app with its client, and the file of its token.
-fn open(config: AppConfig, metrics: &UpstreamMetrics) -> Result<(App, Option<PathBuf>), String> {
-    let AppConfig {
-        upstream,
-        token_file,
-        rate,
-    } = config;
+/// The port for metrics.
+async fn bind_exporter(listen: SocketAddr) -> Result<Exporter, String> {
+    Exporter::bind(listen).await.map_err(|error| {
+        format!("metrics-listen: cannot listen on {listen}: {error}; set another address, or none")
+    })
+}
+
+/// The apps with their clients, whose tokens are read again when their files change.
+fn open_apps(
+    configs: Vec<AppConfig>,
+    metrics: &UpstreamMetrics,
+    reloads: &mut Vec<Reload>,
+) -> Result<Vec<App>, String> {
+    let open = |config: AppConfig| {
+        let token_file = config.token_file.clone();
+        let app = open_app(config, metrics)?;
+        if let Some(file) = token_file {
+            reloads.push(reload_of_token(file, app.client.clone())?);
+        }
+        Ok(app)
+    };
+    configs.into_iter().map(open).collect()
+}
+
+/// An app with its client.
+fn open_app(config: AppConfig, metrics: &UpstreamMetrics) -> Result<App, String> {
+    let AppConfig { upstream, rate, .. } = config;
     let name = Arc::clone(&upstream.app);
     tracing::info!(
         app = &*name,
@@ -256,8 +276,30 @@ fn open(config: AppConfig, metrics: &UpstreamMetrics) -> Result<(App, Option<Pat
     );
     let client = Client::new(upstream, metrics.of_client(&name))
         .map_err(|error| format!("upstream of {name}: {}", chain(&*error)))?;
-    let app = App { name, client, rate };
-    Ok((app, token_file))
+    Ok(App {
+        label: Arc::clone(&name),
+        name,
+        client,
+        rate,
+    })
+}
+
+/// What makes the apps of worlds that no setting names, each with a client of its own: a
+/// fault of one world must not open the breaker of another.
+fn maker(worlds: WorldApps, metrics: UpstreamMetrics) -> MakeApp {
+    let label: Arc<str> = OTHER_APPS.into();
+    Box::new(move |name| {
+        let upstream = worlds.upstream(name)?;
+        let name = Arc::clone(&upstream.app);
+        // Those of the settings, which differ in name and token alone, have clients.
+        let client = Client::new(upstream, metrics.of_client(&label)).ok()?;
+        Some(App {
+            name,
+            label: Arc::clone(&label),
+            client,
+            rate: None,
+        })
+    })
 }
 
 fn reload_of_certificate(tls: Tls) -> Result<Reload, String> {

@@ -35,6 +35,7 @@ fn access(callers: usize) -> Access {
     let app = config.apps.into_iter().next().expect("there is one app");
     let client = Client::new(app.upstream, ());
     let app = App {
+        label: "shop".into(),
         name: Arc::clone(&config.default_app),
         client: client.expect("the settings are right"),
         rate: None,

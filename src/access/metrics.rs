@@ -57,7 +57,7 @@ impl CallerMetrics {
     pub(super) fn expect(&self, callers: &Callers, apps: &Apps) {
         for caller in callers.iter().chain(callers.anonymous().map(AsRef::as_ref)) {
             for app in apps.iter().filter(|app| caller.may_use(&app.name)) {
-                let _ = self.calls_of(&caller.name, &app.name);
+                let _ = self.calls_of(&caller.name, &app.label);
             }
         }
     }

@@ -136,8 +136,7 @@ impl Access {
             return Ok(None);
         }
         let contract = policy.filter(|policy| policy.audience == Audience::Callers);
-        let app = contract.and_then(|_| self.apps.of(headers));
-        if let Some(app) = app {
+        if let Some(app) = contract.and_then(|_| self.apps.known(headers)) {
             record.is_for(&app.name);
         }
         let callers = self.callers.load();
@@ -147,12 +146,14 @@ impl Access {
             take_first(caller)?;
             return Ok(None);
         };
-        let app = allowed(caller, policy, self.apps.of(headers))?;
+        let app = self.apps.of(headers);
+        let app = Arc::clone(allowed(caller, policy, app.as_ref())?);
+        record.is_for(&app.name);
         take_first(caller)?;
-        self.metrics.admitted(&caller.name, &app.name);
+        self.metrics.admitted(&caller.name, &app.label);
         Ok(Some(Admitted {
             caller: Arc::clone(&caller.name),
-            app: Arc::clone(app),
+            app,
         }))
     }
 

@@ -42,7 +42,7 @@ impl Access {
             policy,
             key: key_of(headers).map(KeyHash::of),
             peer: peer.clone(),
-            app: app.cloned(),
+            app,
         })
     }
 }

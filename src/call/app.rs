@@ -5,16 +5,27 @@ use std::{collections::HashMap, sync::Arc};
 
 use http::HeaderMap;
 use mesibo::Client;
+use moka::{policy::EvictionPolicy, sync::Cache};
 
 use super::rate::Rate;
 
 /// The metadata that names the app that a call is for.
 pub const APP_HEADER: &str = "mesibo-app";
 
+/// How many apps that no setting names are kept: as many as the sandbox has worlds, unless
+/// it is told otherwise. Above it, those that were asked for least recently are forgotten.
+const MAX_MADE: u64 = 100;
+
+/// Makes the app of a name; `None` if there is none of this name.
+pub type MakeApp = Box<dyn Fn(&str) -> Option<App> + Send + Sync>;
+
 /// A Mesibo application.
 pub struct App {
     /// The name, by which callers ask for it.
     pub name: Arc<str>,
+    /// The name in metrics. Apps that are made as calls name them have one in common: a
+    /// caller must not choose the value of a label.
+    pub label: Arc<str>,
     /// The client of Mesibo's API, with the app's token.
     pub client: Client,
     /// How many units a second the app takes, of all callers together. `None` is no limit.
@@ -25,6 +36,13 @@ pub struct App {
 pub struct Apps {
     default: Arc<App>,
     by_name: HashMap<Arc<str>, Arc<App>>,
+    made: Option<Made>,
+}
+
+/// The apps that are made when a call names them.
+struct Made {
+    make: MakeApp,
+    apps: Cache<Arc<str>, Arc<App>>,
 }
 
 #[cfg(test)]
@@ -50,6 +68,7 @@ impl App {
         };
         Self {
             name: name.into(),
+            label: name.into(),
             client: Client::new(config, ()).unwrap(),
             rate: None,
         }
@@ -68,24 +87,62 @@ impl Apps {
         Some(Self {
             default: Arc::clone(by_name.get(default)?),
             by_name,
+            made: None,
         })
     }
 
-    /// The apps, in no particular order.
+    /// Makes other apps when calls name them, and keeps the 100 that were asked for last.
+    #[must_use]
+    pub fn making(mut self, make: MakeApp) -> Self {
+        let apps = Cache::builder()
+            .max_capacity(MAX_MADE)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        self.made = Some(Made { make, apps });
+        self
+    }
+
+    /// The apps but for those that are made when calls name them, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<App>> {
         self.by_name.values()
     }
 
-    /// The app that a call with these headers is for. `None` if it names an unknown app,
-    /// or more than one.
+    /// The clients of all apps at this moment.
     #[must_use]
-    pub fn of(&self, headers: &HeaderMap) -> Option<&Arc<App>> {
+    pub fn clients(&self) -> Vec<Client> {
+        let made = self.made.iter().flat_map(|made| made.apps.iter());
+        let made = made.map(|(_, app)| app);
+        let apps = self.by_name.values().cloned().chain(made);
+        apps.map(|app| app.client.clone()).collect()
+    }
+
+    /// The app that a call with these headers is for, which is not made if it is not there
+    /// yet. `None` if it names an unknown app, or more than one.
+    #[must_use]
+    pub fn known(&self, headers: &HeaderMap) -> Option<Arc<App>> {
+        let name = self.name(headers)?;
+        let made = || self.made.as_ref()?.apps.get(name);
+        self.by_name.get(name).cloned().or_else(made)
+    }
+
+    /// The same, made if it can be.
+    #[must_use]
+    pub fn of(&self, headers: &HeaderMap) -> Option<Arc<App>> {
+        self.known(headers).or_else(|| {
+            let (name, made) = (self.name(headers)?, self.made.as_ref()?);
+            made.apps
+                .optionally_get_with(name.into(), || (made.make)(name).map(Arc::new))
+        })
+    }
+
+    /// The name of the app that the headers of a call ask for. `None` if there are several
+    /// names, or what cannot be one.
+    fn name<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a str> {
         let mut names = headers.get_all(APP_HEADER).iter();
         let Some(name) = names.next() else {
-            return Some(&self.default);
+            return Some(&self.default.name);
         };
-        let name = name.to_str().ok().filter(|_| names.next().is_none())?;
-        self.by_name.get(name)
+        name.to_str().ok().filter(|_| names.next().is_none())
     }
 }
 
@@ -112,7 +169,8 @@ mod tests {
             };
             let header = HeaderName::from_static(APP_HEADER);
             let headers = values.into_iter().map(|value| (header.clone(), value));
-            let found = apps.of(&headers.collect()).map(|app| &*app.name);
+            let found = apps.of(&headers.collect());
+            let found = found.as_ref().map(|app| &*app.name);
             let expected = match &names[..] {
                 [] => Some("shop"),
                 [name] if name == b"shop" => Some("shop"),
@@ -122,5 +180,33 @@ mod tests {
             prop_assert_eq!(found, expected);
             Ok(())
         });
+    }
+
+    #[test]
+    fn an_app_that_no_setting_names_is_made_once_and_those_asked_for_last_are_kept() {
+        let apps = Apps::new(vec![App::idle("shop", 1)], "shop").unwrap();
+        let apps = apps.making(Box::new(|name| {
+            (!name.is_empty()).then(|| App::idle(name, 1))
+        }));
+        let named = |name: &str| {
+            HeaderMap::from_iter([(
+                HeaderName::from_static(APP_HEADER),
+                HeaderValue::from_str(name).unwrap(),
+            )])
+        };
+        assert!(apps.known(&named("new")).is_none());
+        let made = apps.of(&named("new")).unwrap();
+        for found in [apps.known(&named("new")), apps.of(&named("new"))] {
+            assert!(Arc::ptr_eq(&found.unwrap(), &made));
+        }
+        assert!(apps.of(&named("")).is_none());
+        assert_eq!(&*apps.of(&HeaderMap::new()).unwrap().name, "shop");
+
+        for number in 0..500 {
+            let _ = apps.of(&named(&number.to_string()));
+        }
+        apps.made.as_ref().unwrap().apps.run_pending_tasks();
+        assert!(apps.clients().len() <= 101, "{}", apps.clients().len());
+        assert_eq!(apps.iter().count(), 1);
     }
 }

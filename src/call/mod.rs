@@ -26,7 +26,7 @@ pub mod rate;
 pub mod record;
 pub mod request_id;
 
-pub use app::{App, Apps};
+pub use app::{App, Apps, MakeApp};
 pub use asked::{Asked, Claim};
 pub use context::{Context, Slot};
 pub use credential::Credential;

@@ -4,9 +4,10 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use clap::{Arg, Command, value_parser};
 use clap_complete::Shell;
+use mesibo_sandbox::DEFAULT_TOKEN;
 
 use crate::config::{
-    Config, HealthConfig, MigrateConfig, SANDBOX_TOKEN, SandboxConfig, caller_name,
+    Config, HealthConfig, MigrateConfig, SandboxConfig, caller_name,
     settings::{self, About, Places},
 };
 
@@ -48,7 +49,12 @@ pub(super) fn grammar() -> Command {
             Command::new(SANDBOX)
                 .about("Serve the facade in front of an embedded emulator, with no account"),
             &SandboxConfig::settings(),
-            &format!("The application token of the emulator is the word \"{SANDBOX_TOKEN}\"."),
+            &format!(
+                "The application token of the emulator is \"{DEFAULT_TOKEN}\", unless --{} sets \
+                 another; {DEFAULT_TOKEN}-NAME, or mesibo-app: NAME in the metadata of a call, is \
+                 for a world of its own.",
+                settings::EMULATOR_TOKEN.name()
+            ),
         ))
         .subcommand(with_settings(
             Command::new(HEALTH).about("Ask a running server whether it serves"),

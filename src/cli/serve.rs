@@ -1,6 +1,6 @@
 //! `serve`: the facade in front of Mesibo.
 
-use std::{io, net::SocketAddr};
+use std::io;
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -19,7 +19,7 @@ use crate::{
 /// Serves until a signal.
 pub(super) async fn run(config: Config) -> Result<(), Failure> {
     let _telemetry = start_telemetry(&config)?;
-    serve(config, |_| ()).await
+    Box::pin(serve(config, |_| ())).await
 }
 
 /// Starts log lines and traces, until the result is dropped.
@@ -28,8 +28,8 @@ pub(super) fn start_telemetry(config: &Config) -> Result<Telemetry, Failure> {
         .map_err(|error| Failure::of("cannot send traces", &*error))
 }
 
-/// Serves until a signal. `ready` is called with the address of the gRPC port.
-pub(super) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), Failure> {
+/// Serves until a signal. `ready` is called with the facade before it serves.
+pub(super) async fn serve(config: Config, ready: impl FnOnce(&Facade)) -> Result<(), Failure> {
     // Each connection takes a file descriptor, and the usual soft limit is 1,024, for
     // programs that still use select(2).
     let open_files = rlimit::increase_nofile_limit(u64::MAX)
@@ -57,7 +57,7 @@ pub(super) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Res
     if store == Location::Memory {
         tracing::info!("request ids are forgotten at the end of this process, and not shared");
     }
-    ready(facade.local_addr());
+    ready(&facade);
     let shutdown = async {
         // The sender is dropped only with the runtime.
         let _ = stopped.await;

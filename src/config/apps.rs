@@ -2,6 +2,7 @@
 
 use std::{env, path::PathBuf};
 
+use mesibo_sandbox::Tokens;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -26,6 +27,28 @@ pub struct AppConfig {
     pub token_file: Option<PathBuf>,
     /// The calls a second that the app takes, from all callers together.
     pub rate: Option<Rate>,
+}
+
+/// The apps of the sandbox that no setting names: every world has one, of its own name.
+#[derive(Debug)]
+pub struct WorldApps {
+    /// The way to the emulator, without a name and a token.
+    pub upstream: mesibo::Config,
+    /// The tokens that the emulator takes.
+    pub tokens: Tokens,
+}
+
+impl WorldApps {
+    /// The way to a world. `None` if it cannot have this name.
+    #[must_use]
+    pub fn upstream(&self, world: &str) -> Option<mesibo::Config> {
+        let token = self.tokens.of_world(world)?;
+        Some(mesibo::Config {
+            app: world.into(),
+            token: token.into(),
+            ..self.upstream.clone()
+        })
+    }
 }
 
 impl AppConfig {

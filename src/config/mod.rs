@@ -12,11 +12,12 @@
 //! - `section`: a table of an app or a caller in the settings file
 //! - [`apps`], [`callers`]: those tables
 //! - `reader`: looks settings up, one after the other
-//! - `server`, `store`, `upstream`: how to serve, what is remembered, and the way to Mesibo, by
-//!   a reader
+//! - `server`, `store`, `upstream`, `emulator`: how to serve, what is remembered, the way to
+//!   Mesibo, and the emulator of the sandbox, by a reader
 
 pub mod apps;
 pub mod callers;
+mod emulator;
 mod file;
 mod mistakes;
 mod reader;
@@ -35,7 +36,6 @@ use std::{
     sync::Arc,
 };
 
-use mesibo_sandbox::Tokens;
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
@@ -46,16 +46,14 @@ use crate::{
     store::{Config as StoreConfig, Location},
     telemetry::{Format, audit::AuditConfig},
 };
-use apps::AppConfig;
+use apps::{AppConfig, WorldApps};
 use callers::{CallerFile, Surroundings, TlsKind};
 use reader::Reader;
 use settings::About;
 
+pub use emulator::EmulatorConfig;
 pub use mistakes::{Given, Mistakes, Origin};
 pub(crate) use mistakes::{nearest, suggestion};
-
-/// The application token that the sandbox takes. It protects nothing.
-pub const SANDBOX_TOKEN: &str = "sandbox";
 
 /// The settings of the facade, which `serve` and `sandbox` have in common.
 #[derive(Debug)]
@@ -64,6 +62,8 @@ pub struct Config {
     pub server: crate::server::Config,
     /// The apps, each with its way to Mesibo.
     pub apps: Vec<AppConfig>,
+    /// The apps of the sandbox besides [`Self::apps`]. `None` refuses calls for others.
+    pub worlds: Option<WorldApps>,
     /// The app of calls that name none.
     pub default_app: Arc<str>,
     /// The callers. Without any, every client may call everything.
@@ -95,8 +95,8 @@ pub struct Config {
 pub struct SandboxConfig {
     /// The facade, whose upstream is the emulator.
     pub facade: Config,
-    /// The address of the emulator.
-    pub emulator_listen: SocketAddr,
+    /// The emulator.
+    pub emulator: EmulatorConfig,
 }
 
 /// The settings of `store migrate`.
@@ -160,27 +160,17 @@ impl SandboxConfig {
     ) -> Result<Self, Mistakes> {
         let lookup = |about| lookup(about).map(Into::into);
         let mut reader = Reader::with_file(&lookup, in_file);
-        let emulator_listen = reader.get(&settings::EMULATOR_LISTEN);
-        let upstream = reader.upstream(sandbox_url(emulator_listen));
-        let tables = reader.file.apps().keys();
-        let mut names: Vec<Arc<str>> = tables.map(|name| name.as_str().into()).collect();
-        if names.is_empty() {
-            names.push(apps::DEFAULT.into());
-        }
-        let apps = names.into_iter().map(|app| AppConfig {
-            upstream: mesibo::Config {
-                // Each app has a world of its own.
-                token: Tokens::of_world(&app).into(),
-                app,
-                ..upstream.clone()
-            },
-            token_file: None,
-            rate: None,
-        });
-        let mut config = Self {
-            facade: reader.facade(apps.collect(), "the sandbox"),
-            emulator_listen,
+        let emulator = reader.emulator();
+        let worlds = WorldApps {
+            upstream: reader.upstream(sandbox_url(emulator.listen)),
+            tokens: emulator.tokens.clone(),
         };
+        let apps = reader.sandbox_apps(&worlds);
+        let mut config = Self {
+            facade: reader.facade(apps, "the sandbox"),
+            emulator,
+        };
+        config.facade.worlds = Some(worlds);
         let metrics_listen = &settings::SANDBOX_METRICS_LISTEN;
         config.facade.metrics_listen = reader.metrics_listen(metrics_listen);
         config.facade.warnings = mem::take(&mut reader.warnings);
@@ -333,6 +323,7 @@ impl Reader<'_> {
         Config {
             server,
             apps,
+            worlds: None,
             default_app,
             callers,
             caller_file: CallerFile::new(&self.file, in_file, surroundings),

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::{
-    apps::{self, AppConfig},
+    apps::{self, AppConfig, WorldApps},
     mistakes::Origin,
     reader::Reader,
     settings,
@@ -91,6 +91,31 @@ impl Reader<'_> {
             if let Some(file) = &app.token_file {
                 let name = format!("token of {}", app.upstream.app);
                 self.check_readers(&name, file);
+            }
+        }
+        apps
+    }
+
+    /// The apps of the sandbox that have tables, or else the default one, each with the
+    /// world of its name.
+    pub(super) fn sandbox_apps(&mut self, worlds: &WorldApps) -> Vec<AppConfig> {
+        let tables = self.file.apps().keys();
+        let mut names: Vec<_> = tables.map(String::as_str).collect();
+        if names.is_empty() {
+            names.push(apps::DEFAULT);
+        }
+        let mut apps = Vec::new();
+        for name in names {
+            match worlds.upstream(name) {
+                Some(upstream) => apps.push(AppConfig {
+                    upstream,
+                    token_file: None,
+                    rate: None,
+                }),
+                None => self.mistakes.push(
+                    format_args!("apps.{name}"),
+                    "expected the name of a world of the sandbox, which does not begin with token-",
+                ),
             }
         }
         apps

@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::call::{Apps, Context, Policy};
+use crate::call::{App, Apps, Context, Policy};
 
 /// The metrics of the services. Clones share the counters.
 #[derive(Clone, Debug, Default)]
@@ -33,10 +33,10 @@ impl ServiceMetrics {
     /// Registers the metrics. Every app is there from the start.
     pub fn register(&self, registry: &mut Registry, apps: &Apps) {
         for app in apps.iter() {
-            let _ = self.token_rejections_of(&app.name);
+            let _ = self.token_rejections_of(&app.label);
             for policy in Policy::of_contract().filter(|policy| policy.takes_request_id) {
                 for family in [&self.replayed, &self.request_id_reused] {
-                    let _ = family.get_or_create(&OfRpc::new(&app.name, policy));
+                    let _ = family.get_or_create(&OfRpc::new(&app.label, policy));
                 }
             }
         }
@@ -58,19 +58,19 @@ impl ServiceMetrics {
     }
 
     /// Counts a call that Mesibo refused because of the application's own token.
-    pub(super) fn token_rejected(&self, app: &Arc<str>) {
-        self.token_rejections_of(app).inc();
+    pub(super) fn token_rejected(&self, app: &App) {
+        self.token_rejections_of(&app.label).inc();
     }
 
     /// Counts a call that got the answer of another.
     pub(super) fn replayed(&self, call: &Context) {
-        let of_rpc = OfRpc::new(&call.app.name, call.policy);
+        let of_rpc = OfRpc::new(&call.app.label, call.policy);
         self.replayed.get_or_create(&of_rpc).inc();
     }
 
     /// Counts a call that was refused, because its `request_id` is another request's.
     pub(super) fn request_id_reused(&self, call: &Context) {
-        let of_rpc = OfRpc::new(&call.app.name, call.policy);
+        let of_rpc = OfRpc::new(&call.app.label, call.policy);
         self.request_id_reused.get_or_create(&of_rpc).inc();
     }
 

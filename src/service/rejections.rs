@@ -8,6 +8,7 @@ use tonic::Code;
 
 use super::metrics::ServiceMetrics;
 use crate::{
+    call::App,
     status::ErrorCodes,
     telemetry::sampler::{Sample, Sampler},
 };
@@ -33,7 +34,7 @@ impl TokenRejections {
     }
 
     /// Looks at what became of a call to Mesibo for an app.
-    pub(super) fn look<R>(&self, app: &Arc<str>, result: &Result<R, Error>) {
+    pub(super) fn look<R>(&self, app: &App, result: &Result<R, Error>) {
         let Err(error) = result else {
             return;
         };
@@ -47,9 +48,9 @@ impl TokenRejections {
             return;
         }
         self.metrics.token_rejected(app);
-        if let Sample::Line { skipped } = self.lines.take(app) {
+        if let Sample::Line { skipped } = self.lines.take(&app.name) {
             tracing::error!(
-                app = &**app,
+                app = &*app.name,
                 code,
                 skipped,
                 "Mesibo rejects the application's token: no call of the app succeeds until it has \

@@ -46,7 +46,7 @@ impl Upstream {
     ) -> Result<R, Status> {
         let result = if operation.idempotency() == Idempotency::Safe {
             let result = call.app.client.call(operation, call.deadline()).await;
-            self.token_rejections.look(&call.app.name, &result);
+            self.token_rejections.look(&call.app, &result);
             record(call, &result);
             result
         } else {
@@ -85,7 +85,7 @@ impl Upstream {
         // What runs on beyond its caller keeps its place until the outcome is known.
         let slot = call.slot.clone();
         let memory = call.memory.clone();
-        let (rejections, app) = (self.token_rejections.clone(), Arc::clone(&call.app.name));
+        let (rejections, app) = (self.token_rejections.clone(), Arc::clone(&call.app));
         let on_outcome = move |result: &Result<R, Error>| {
             drop(slot);
             rejections.look(&app, result);

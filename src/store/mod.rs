@@ -144,6 +144,10 @@ pub trait Store: Send + Sync {
     /// As [`Store::claim`].
     fn wait<'a>(&'a self, key: &'a Key, until: Instant) -> BoxFuture<'a, Result<Waited, Error>>;
 
+    /// Forgets what is remembered of calls for an app, for the emulator, when the app's world
+    /// begins anew. A database forgets nothing before the retention is over.
+    fn forget_app(&self, _app: &str) {}
+
     /// How much waits to be written.
     fn backlog(&self) -> Backlog;
 

@@ -87,6 +87,7 @@ async fn the_health_port_answers_while_every_worker_is_stalled() {
     });
     let apps = config.apps.into_iter().map(|app| App {
         name: app.upstream.app.clone(),
+        label: app.upstream.app.clone(),
         client: Client::new(app.upstream, ()).unwrap(),
         rate: None,
     });

@@ -13,7 +13,7 @@
 //! sandbox's own API.
 //!
 //! ```
-//! use mesibo_sandbox::{Sandbox, Tokens};
+//! use mesibo_sandbox::{DEFAULT_TOKEN, Sandbox};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> std::io::Result<()> {
@@ -22,7 +22,7 @@
 //!     .bind()
 //!     .await?;
 //! println!("post forms to http://{}/api.php", sandbox.local_addr());
-//! println!("each with token={}", Tokens::of_world("shop"));
+//! println!("with token={DEFAULT_TOKEN}, or {DEFAULT_TOKEN}-NAME for a world of its own");
 //!
 //! let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
 //! let serving = tokio::spawn(sandbox.serve(async {

@@ -10,11 +10,12 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::fault::CheckedRule;
 use crate::http::{Guard, router};
 use crate::hub::{Hook, Hub, Snapshot};
 use crate::net::Acceptor;
 use crate::settings::{DEFAULT_WORLD, Hosts, Limits, Origins, Tokens};
-use crate::store;
+use crate::store::{self, File};
 
 /// The settings of a sandbox that is not bound yet; see [`Sandbox::builder`].
 #[derive(Default)]
@@ -110,39 +111,42 @@ impl Builder {
     /// # Errors
     ///
     /// The address cannot be listened on, or a file cannot be read or does not hold what
-    /// it should, or the data file's folder cannot be written to; the error names the
-    /// file. The faults file and the seed file must exist.
+    /// it should, or the data file's folder cannot be written to. The faults file and the
+    /// seed file must exist. An error about a file has the kind
+    /// [`InvalidData`](io::ErrorKind::InvalidData), and names the file, and the line if it
+    /// is about one.
     pub async fn bind(self) -> io::Result<Sandbox> {
         let connections = self.limits.connections.min(Semaphore::MAX_PERMITS);
         let mut hub = Hub::new(self.tokens, self.limits);
         if let Some(path) = &self.faults {
-            let missing = || store::named(path, &"no such file");
-            let rules = store::read(path)?.ok_or_else(missing)?;
+            let file = File::new("faults", path);
+            let rules = file
+                .read::<Vec<CheckedRule>>()?
+                .ok_or_else(|| file.missing())?;
+            let rules = rules.into_iter().map(CheckedRule::into_rule).collect();
             let replaced = hub.change(|state| state.faults.replace(None, rules));
-            replaced.map_err(|error| store::named(path, &error))?;
+            replaced.map_err(|error| file.wrong(&error))?;
         }
-        let data = self
-            .data
-            .as_ref()
-            .map(|path| (path, store::read::<Snapshot>(path)));
-        match (data, &self.seed) {
-            (Some((path, data)), _) if !matches!(data, Ok(None)) => {
-                if let Some(snapshot) = data? {
-                    let restored = hub.restore_all(snapshot);
-                    restored.map_err(|error| store::named(path, &error))?;
-                }
+        let data = self.data.as_ref().map(|path| File::new("data", path));
+        let kept = match &data {
+            Some(file) => file.read::<Snapshot>()?.map(|kept| (file, kept)),
+            None => None,
+        };
+        let seed = self.seed.as_ref().map(|path| File::new("seed", path));
+        let first = match (kept, &seed) {
+            (None, Some(file)) => {
+                let seed = file.read()?.ok_or_else(|| file.missing())?;
+                Some((file, seed))
             }
-            (_, Some(path)) => {
-                let missing = || store::named(path, &"no such file");
-                let snapshot = store::read(path)?.ok_or_else(missing)?;
-                let restored = hub.restore_all(snapshot);
-                restored.map_err(|error| store::named(path, &error))?;
-            }
-            _ => {}
+            (kept, _) => kept,
+        };
+        if let Some((file, snapshot)) = first {
+            let restored = hub.restore_all(snapshot);
+            restored.map_err(|error| file.wrong(&error))?;
         }
         hub.hook = self.hook;
-        if let Some(path) = &self.data {
-            store::check_folder(path).map_err(|error| store::named(path, &error))?;
+        if let Some(file) = &data {
+            file.check_folder()?;
         }
         let listen = self.listen.unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         let listener = TcpListener::bind(listen).await?;

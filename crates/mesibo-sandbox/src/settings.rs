@@ -28,6 +28,10 @@ pub enum Tokens {
     /// token's SHA-256: a real token that ends up here is never shown.
     #[default]
     Any,
+    /// This token, which opens the world `default`, and those that it begins: `TOKEN-NAME`
+    /// opens the world `NAME`, as `sandbox-NAME` does under [`Tokens::Any`]. Another one is
+    /// answered with `AUTHFAIL`.
+    Base(String),
     /// These tokens alone, each with the name of its world. Another one is answered
     /// with `AUTHFAIL`.
     Only(BTreeMap<String, String>),
@@ -120,42 +124,46 @@ impl Default for Origins {
 }
 
 impl Tokens {
-    /// The token that opens a world under [`Tokens::Any`]: `sandbox` for `default`, and
-    /// `sandbox-NAME` for another one.
+    /// The token that opens a world. `None` if no token does, or a text is no name of a
+    /// world.
     #[must_use]
-    pub fn of_world(name: &str) -> String {
+    pub fn of_world(&self, name: &str) -> Option<String> {
+        let base = match self {
+            Self::Any => DEFAULT_TOKEN,
+            Self::Base(token) => token,
+            Self::Only(worlds) => {
+                let mut worlds = worlds.iter();
+                return worlds
+                    .find(|(_, world)| *world == name)
+                    .map(|(token, _)| token.clone());
+            }
+        };
         if name == DEFAULT_WORLD {
-            DEFAULT_TOKEN.to_owned()
-        } else {
-            format!("{DEFAULT_TOKEN}-{name}")
+            return Some(base.to_owned());
         }
+        is_named(name).then(|| format!("{base}-{name}"))
     }
 
     /// The name of the world that a token opens, or `None` if it is not taken.
     pub(crate) fn world(&self, token: &str) -> Option<String> {
         match self {
+            Self::Any => named(DEFAULT_TOKEN, token).or_else(|| Some(hashed(token))),
+            Self::Base(base) => named(base, token),
             Self::Only(worlds) => worlds.get(token).cloned(),
-            Self::Any if token == DEFAULT_TOKEN => Some(DEFAULT_WORLD.to_owned()),
-            Self::Any => {
-                let named = token.strip_prefix(DEFAULT_TOKEN);
-                let named = named.and_then(|rest| rest.strip_prefix('-'));
-                let named = named.filter(|name| is_world(name) && !name.starts_with(HASHED));
-                Some(named.map_or_else(|| hashed(token), str::to_owned))
-            }
         }
     }
 
     /// The token that opens a world, if its name tells; a token that was set is not told
     /// to anybody.
     pub(crate) fn token(&self, world: &str) -> Option<String> {
-        let named = *self == Self::Any && !world.starts_with(HASHED);
-        named.then(|| Self::of_world(world))
+        let is_public = *self == Self::Any;
+        is_public.then(|| self.of_world(world)).flatten()
     }
 
     /// The worlds that are known before any request.
     pub(crate) fn worlds(&self) -> Vec<String> {
         match self {
-            Self::Any => Vec::new(),
+            Self::Any | Self::Base(_) => Vec::new(),
             Self::Only(worlds) => worlds.values().cloned().collect(),
         }
     }
@@ -165,6 +173,21 @@ impl Tokens {
 pub(crate) fn is_world(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(allowed)
+}
+
+/// The name of the world that a token has behind a base.
+fn named(base: &str, token: &str) -> Option<String> {
+    let rest = token.strip_prefix(base)?;
+    if rest.is_empty() {
+        return Some(DEFAULT_WORLD.to_owned());
+    }
+    let name = rest.strip_prefix('-')?;
+    is_named(name).then(|| name.to_owned())
+}
+
+/// Whether a token can name the world: those of hashed tokens have names of their own.
+fn is_named(world: &str) -> bool {
+    is_world(world) && !world.starts_with(HASHED)
 }
 
 fn hashed(token: &str) -> String {
@@ -187,9 +210,23 @@ mod tests {
         ] {
             assert_eq!(Tokens::Any.world(token).as_deref(), Some(world), "{token}");
         }
-        for world in ["default", "shop"] {
-            let token = Tokens::of_world(world);
-            assert_eq!(Tokens::Any.world(&token).as_deref(), Some(world));
+    }
+
+    #[test]
+    fn a_world_has_the_token_that_opens_it() {
+        let only = BTreeMap::from([("secret".to_owned(), "shop".to_owned())]);
+        for (tokens, world, token) in [
+            (Tokens::Any, "default", "sandbox"),
+            (Tokens::Any, "shop", "sandbox-shop"),
+            (Tokens::Base("t0k".to_owned()), "default", "t0k"),
+            (Tokens::Base("t0k".to_owned()), "shop", "t0k-shop"),
+            (Tokens::Only(only), "shop", "secret"),
+        ] {
+            assert_eq!(tokens.of_world(world).as_deref(), Some(token));
+            assert_eq!(tokens.world(token).as_deref(), Some(world));
+        }
+        for name in ["", "a b", "token-2bb80d537b1d"] {
+            assert_eq!(Tokens::Any.of_world(name), None, "{name}");
         }
     }
 
@@ -210,6 +247,15 @@ mod tests {
             assert!(!worlds[..index].contains(world));
         }
         assert_eq!(worlds[0], "token-2bb80d537b1d");
+    }
+
+    #[test]
+    fn only_a_base_and_the_tokens_that_it_begins_are_taken() {
+        let base = Tokens::Base("t0k".to_owned());
+        for token in ["sandbox", "t0", "t0ks", "t0k-", "t0k-a b", "sandbox-shop"] {
+            assert_eq!(base.world(token), None, "{token}");
+        }
+        assert_eq!(base.token("default"), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Files: the data file, the seed, and the fault rules.
 
+use std::fmt::Display;
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,28 +19,52 @@ const GATHER: Duration = Duration::from_millis(200);
 /// The largest file that is read.
 const MAX_FILE: u64 = 1024 * 1024 * 1024;
 
-/// Reads a JSON file; `None` if there is no file.
-pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    let size = match std::fs::metadata(path) {
-        Ok(file) => file.len(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(named(path, &error)),
-    };
-    if size > MAX_FILE {
-        return Err(named(path, &format!("larger than {MAX_FILE} bytes")));
-    }
-    let text = std::fs::read(path).map_err(|error| named(path, &error))?;
-    let value = serde_json::from_slice(&text).map_err(|error| named(path, &error))?;
-    Ok(Some(value))
+/// A JSON file, by what it is for and its path.
+pub(crate) struct File<'a> {
+    role: &'static str,
+    path: &'a Path,
 }
 
-/// An error that says which file it is about.
-pub(crate) fn named(path: &Path, error: &impl ToString) -> io::Error {
-    let path = path.display();
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("{path}: {}", error.to_string()),
-    )
+impl<'a> File<'a> {
+    pub(crate) fn new(role: &'static str, path: &'a Path) -> Self {
+        Self { role, path }
+    }
+
+    /// Reads it; `None` if there is no file.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> io::Result<Option<T>> {
+        let size = match fs::metadata(self.path) {
+            Ok(file) => file.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.wrong(&error)),
+        };
+        if size > MAX_FILE {
+            return Err(self.wrong(&format!("larger than {MAX_FILE} bytes")));
+        }
+        let text = fs::read(self.path).map_err(|error| self.wrong(&error))?;
+        let value = serde_json::from_slice(&text).map_err(|error| self.wrong(&error))?;
+        Ok(Some(value))
+    }
+
+    /// Makes sure that it can be replaced: its folder is there, and can be written to.
+    pub(crate) fn check_folder(&self) -> io::Result<()> {
+        let probe = NamedTempFile::new_in(folder(self.path));
+        probe.map(drop).map_err(|error| self.wrong(&error))
+    }
+
+    /// The error that there is no such file.
+    pub(crate) fn missing(&self) -> io::Error {
+        self.wrong(&"no such file")
+    }
+
+    /// An error about it.
+    pub(crate) fn wrong(&self, error: &impl Display) -> io::Error {
+        let Self { role, path } = self;
+        let path = path.display();
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{role} file {path}: {error}"),
+        )
+    }
 }
 
 /// Writes the state to a file whenever it changed, until the hub stops, and then once
@@ -53,8 +79,8 @@ pub(crate) async fn keep(hub: Arc<Hub>, path: PathBuf) {
             match write_state(&hub, &path).await {
                 Ok(()) => written = Some(version),
                 Err(error) => {
-                    let error = named(&path, &error);
-                    tracing::error!(%error, "sandbox could not keep its data");
+                    let path = path.display();
+                    tracing::error!(%path, %error, "sandbox could not keep its data");
                 }
             }
         }
@@ -81,11 +107,6 @@ async fn write_state(hub: &Hub, path: &Path) -> io::Result<()> {
     writing.await.map_err(io::Error::other)?
 }
 
-/// Makes sure that a file can be replaced: its folder is there, and can be written to.
-pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
-    NamedTempFile::new_in(folder(path)).map(drop)
-}
-
 fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -102,5 +123,5 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path)?;
     // The new name is on the disk when the folder is.
-    std::fs::File::open(folder)?.sync_all()
+    fs::File::open(folder)?.sync_all()
 }

@@ -25,12 +25,6 @@ pub(crate) const PROXY_PROTOCOL: Setting<bool> =
              of the PROXY protocol; nobody else may reach the gRPC port then",
         );
 
-pub(crate) const EMULATOR_LISTEN: Setting<SocketAddr> =
-    Setting::new(Group::Listening, "emulator-listen", "ADDR", values::address)
-        .default("127.0.0.1:50080")
-        .common()
-        .help("IP address and port of the emulated backend; port 0 lets the system choose");
-
 pub(crate) const WORKER_THREADS: Setting<usize> = Setting::new(
     Group::Listening,
     "worker-threads",

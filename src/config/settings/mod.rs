@@ -6,6 +6,7 @@
 //! compile without a warning.
 
 mod callers;
+mod emulator;
 mod general;
 mod health;
 mod limits;
@@ -18,6 +19,7 @@ mod store;
 mod tls;
 
 pub(crate) use callers::*;
+pub(crate) use emulator::*;
 pub(crate) use general::*;
 pub(crate) use health::*;
 pub(crate) use limits::*;
@@ -83,6 +85,8 @@ pub enum Group {
     General,
     /// The ports.
     Listening,
+    /// The emulator.
+    Emulator,
     /// TLS on the gRPC port.
     Tls,
     /// Who may call.
@@ -186,6 +190,7 @@ impl Group {
         match self {
             Self::General => "Settings file",
             Self::Listening => "Listening",
+            Self::Emulator => "Emulator",
             Self::Tls => "TLS",
             Self::Callers => "Callers",
             Self::Mesibo => "Mesibo",
@@ -204,6 +209,7 @@ impl Group {
         match self {
             Self::General => "--config /etc/mesibo-grpc/settings.toml",
             Self::Listening => "--listen 127.0.0.1:50051 --health-listen 127.0.0.1:50052",
+            Self::Emulator => "--emulator-listen 127.0.0.1:50080 --data sandbox.json",
             Self::Tls => "--tls-certificate-file tls.crt --tls-key-file tls.key",
             Self::Callers => "--default-app shop --open-reflection",
             Self::Mesibo => "--app-token-file token --upstream-proxy http://10.0.0.1:3128",

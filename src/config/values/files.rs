@@ -27,6 +27,14 @@ const READABLE_BY_OTHERS: u32 = 0o004;
 /// The permission of every user to write a file.
 const WRITABLE_BY_OTHERS: u32 = 0o002;
 
+/// The path of a file that is read later.
+pub(in crate::config) fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        return Err("expected the path of a file".into());
+    }
+    Ok(text.into())
+}
+
 /// The token of an application that a file holds.
 pub(in crate::config) fn token(content: &[u8]) -> Result<SecretString, String> {
     let text = str::from_utf8(content).map_err(|_| "expected a text file with one token")?;

@@ -4,11 +4,13 @@
 //! depends on its setting.
 //!
 //! - this file: addresses, times, numbers, choices
+//! - `emulator`: what the emulator of `sandbox` takes
 //! - `callers`: names, rights and rates of apps and callers
 //! - `files`: what files hold, and who may read and write them
 //! - `urls`: URLs
 
 pub(super) mod callers;
+pub(super) mod emulator;
 pub(super) mod files;
 pub(super) mod urls;
 

@@ -167,6 +167,12 @@ impl Store for Memory {
         Box::pin(async move { Ok(self.wait_for(key, until).await) })
     }
 
+    fn forget_app(&self, app: &str) {
+        for caller in self.0.callers().values_mut() {
+            caller.forget_app(app);
+        }
+    }
+
     fn backlog(&self) -> Backlog {
         Backlog::default()
     }

@@ -96,6 +96,12 @@ impl Rows {
         }
     }
 
+    /// Forgets the claims for an app. Calls under way go on, and are not remembered.
+    pub(super) fn forget_app(&mut self, app: &str) {
+        self.rows.retain(|(of, ..), _| **of != *app);
+        self.settled.retain(|(_, (of, ..))| **of != *app);
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.rows.len()

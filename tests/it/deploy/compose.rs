@@ -70,7 +70,7 @@ fn the_sandbox_publishes_what_it_listens_on_to_this_machine_alone() {
     let Ok(Task::Sandbox(config)) = Start::of_image(words(&service["command"])).task() else {
         panic!("it is another command");
     };
-    let listens = [config.facade.server.listen, config.emulator_listen];
+    let listens = [config.facade.server.listen, config.emulator.listen];
     assert_eq!(
         published(service),
         listens.map(|address| address.port()).into()

@@ -76,6 +76,7 @@ impl Facade {
             tell.send(server.local_addr()).unwrap();
             let apps = config.apps.into_iter().map(|app| App {
                 name: app.upstream.app.clone(),
+                label: app.upstream.app.clone(),
                 client: Client::new(app.upstream, ()).unwrap(),
                 rate: None,
             });

@@ -1,6 +1,7 @@
 //! Fixtures: a scripted backend, the facade in front of it, and the program itself.
 
 pub mod backend;
+pub mod emulator;
 pub mod facade;
 pub mod http2;
 pub mod process;
@@ -16,6 +17,7 @@ use std::{
 };
 
 pub use backend::{Answer, Backend};
+pub use emulator::Emulator;
 pub use facade::Facade;
 pub use process::Process;
 use serde_json::Value;

@@ -56,8 +56,13 @@ impl Process {
 
     /// Starts `sandbox` and waits until it serves.
     pub fn sandbox() -> Self {
-        let mut command = command(&["sandbox"]);
-        command.args(["--emulator-listen", "127.0.0.1:0"]);
+        Self::sandbox_with(&[])
+    }
+
+    /// The same, with flags.
+    pub fn sandbox_with(args: &[&str]) -> Self {
+        let mut command = command(&["sandbox", "--emulator-listen", ANY_PORT]);
+        command.args(args);
         Self::start(command)
     }
 

@@ -307,7 +307,11 @@ async fn a_file_of_rules_is_read_at_the_start() {
     assert_eq!(sandbox.error("op=usersget").await, "FROMFILE");
     sandbox.stop().await;
 
-    std::fs::write(&file, r#"[{ "op": "usersget" }]"#).unwrap();
+    std::fs::write(
+        &file,
+        "[\n{ \"op\": \"message\", \"delay\": \"1s\" },\n{ \"op\": \"usersget\" }\n]",
+    )
+    .unwrap();
     let builder = mesibo_sandbox::Sandbox::builder().faults_file(&file);
     let error = builder
         .bind()
@@ -316,7 +320,7 @@ async fn a_file_of_rules_is_read_at_the_start() {
         .expect("a wrong rule")
         .to_string();
     assert!(
-        error.contains("faults.json: rule 1: it needs an effect"),
+        error.contains("faults.json: it needs an effect") && error.contains("at line 3"),
         "{error}"
     );
     let missing = mesibo_sandbox::Sandbox::builder().faults_file(folder.path().join("none"));

@@ -77,7 +77,8 @@ impl Running {
     }
 
     pub(crate) fn op_in(&self, world: &str, form: &str) -> RequestBuilder {
-        let token = mesibo_sandbox::Tokens::of_world(world);
+        let token = mesibo_sandbox::Tokens::Any.of_world(world);
+        let token = token.expect("the name of a world");
         self.form(&format!("token={token}&{form}"))
     }
 

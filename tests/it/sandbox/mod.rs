@@ -1,6 +1,9 @@
 //! The sandbox through the facade: the emulator on a real port, and what it does
 //! told by the contract's own statuses.
 
+mod flags;
+mod worlds;
+
 use mesibo_grpc::proto::{
     CreateGroupRequest, CreateUserRequest, CreateUserResponse, DeleteUserRequest,
     EditGroupMembersRequest, EditGroupRequest, EditUserRequest, ListGroupMembersRequest,
