@@ -10,7 +10,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use crate::fault::CheckedRule;
 use crate::http::{Guard, router};
 use crate::hub::{Hook, Hub, Snapshot};
 use crate::net::Acceptor;
@@ -120,10 +119,7 @@ impl Builder {
         let mut hub = Hub::new(self.tokens, self.limits);
         if let Some(path) = &self.faults {
             let file = File::new("faults", path);
-            let rules = file
-                .read::<Vec<CheckedRule>>()?
-                .ok_or_else(|| file.missing())?;
-            let rules = rules.into_iter().map(CheckedRule::into_rule).collect();
+            let rules = file.read()?.ok_or_else(|| file.missing())?;
             let replaced = hub.change(|state| state.faults.replace(None, rules));
             replaced.map_err(|error| file.wrong(&error))?;
         }

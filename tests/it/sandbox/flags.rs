@@ -155,7 +155,7 @@ async fn a_seed_is_the_beginning_and_data_outlives_the_process() {
 }
 
 #[test]
-fn a_wrong_file_stops_the_start_with_its_name_its_line_and_what_is_allowed() {
+fn a_wrong_file_stops_the_start_with_its_name_and_what_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
     for (flag, content, says) in [
         (

@@ -153,9 +153,9 @@ pub fn config_of_apps(settings: &[(&str, &str)]) -> Config {
 
 /// Fails a test that would otherwise hang.
 pub async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), future)
+    tokio::time::timeout(Duration::from_secs(25), future)
         .await
-        .expect("it happens within 10 seconds")
+        .expect("it happens within 25 seconds")
 }
 
 /// A client that leaves deadlines to the server: a tonic channel watches over them

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::effect::{Close, Effect, Malformed, Reaction, seconds};
 use self::rate::Bucket;
-pub(crate) use self::rule::{CheckedRule, Rule};
+pub(crate) use self::rule::Rule;
 use crate::backend::matches;
 use crate::requests::Hit;
 

@@ -82,25 +82,6 @@ pub(crate) struct Rule {
     effect: String,
 }
 
-/// A rule of a file, which is checked where it stands, so that an error has its line.
-#[derive(Deserialize)]
-#[serde(try_from = "Rule")]
-pub(crate) struct CheckedRule(Rule);
-
-impl CheckedRule {
-    pub(crate) fn into_rule(self) -> Rule {
-        self.0
-    }
-}
-
-impl TryFrom<Rule> for CheckedRule {
-    type Error = String;
-
-    fn try_from(rule: Rule) -> Result<Self, String> {
-        rule.check().map(|()| Self(rule))
-    }
-}
-
 impl Rule {
     /// Checks the rule; the error says what is allowed.
     pub(super) fn check(&self) -> Result<(), String> {

@@ -320,7 +320,7 @@ async fn a_file_of_rules_is_read_at_the_start() {
         .expect("a wrong rule")
         .to_string();
     assert!(
-        error.contains("faults.json: it needs an effect") && error.contains("at line 3"),
+        error.contains("faults.json: rule 2: it needs an effect"),
         "{error}"
     );
     let missing = mesibo_sandbox::Sandbox::builder().faults_file(folder.path().join("none"));
