@@ -17,8 +17,8 @@ fn the_token_is_no_flag() {
 }
 
 #[test]
-fn the_readme_lists_every_setting_with_its_default() {
-    let readme = include_str!("../../README.md");
+fn the_document_lists_every_setting_with_its_default() {
+    let document = include_str!("../../docs/settings.md");
     let all = [
         Config::settings(),
         SandboxConfig::settings(),
@@ -26,10 +26,10 @@ fn the_readme_lists_every_setting_with_its_default() {
     ];
     for about in all.concat() {
         let env = format!("`{}`", about.env());
-        let row = readme
+        let row = document
             .lines()
             .find(|line| line.starts_with('|') && line.contains(&env))
-            .unwrap_or_else(|| panic!("README.md has no row for {env}"));
+            .unwrap_or_else(|| panic!("docs/settings.md has no row for {env}"));
         let (name, default) = (about.name, about.default.unwrap_or_default());
         assert!(row.contains(default), "{row} lacks {default}");
         assert!(row.contains(&format!("`{name}`")), "{row} lacks {name}");

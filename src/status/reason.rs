@@ -142,3 +142,41 @@ impl Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// Texts such as `INVALID_REQUEST` between these marks.
+    fn marked<'a>(text: &'a str, mark: &str) -> BTreeSet<&'a str> {
+        let is_reason = |text: &&str| {
+            let is_of_it = |byte: u8| byte.is_ascii_uppercase() || byte == b'_';
+            !text.is_empty() && text.bytes().all(is_of_it)
+        };
+        text.split(mark)
+            .skip(1)
+            .step_by(2)
+            .filter(is_reason)
+            .collect()
+    }
+
+    #[test]
+    fn the_document_lists_every_reason_and_no_other() {
+        let (_, source) = include_str!("reason.rs").split_once("fn as_str").unwrap();
+        let (source, _) = source.split_once("#[cfg(test)]").unwrap();
+        let document = include_str!("../../docs/errors.md");
+        let (_, table) = document
+            .split_once("| what happened | status | reason |")
+            .unwrap();
+        let (table, _) = table.split_once("\n\n").unwrap();
+        let documented = table.lines().filter_map(|row| row.rsplit(" | ").next());
+        let documented: BTreeSet<_> = documented.flat_map(|cell| marked(cell, "`")).collect();
+        let mut reasons = marked(source, "\"");
+        // What stands for a code of Mesibo where a reply has none.
+        reasons.insert("NO_ERROR_CODE");
+        // The client that went away reads no status.
+        reasons.remove("CANCELLED");
+        assert_eq!(documented, reasons);
+        assert!(reasons.len() > 25);
+    }
+}

@@ -8,6 +8,7 @@ mod attacks;
 mod audit;
 mod deadlines;
 mod deploy;
+mod documents;
 mod errors;
 mod exposition;
 mod faults;

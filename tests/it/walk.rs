@@ -1,4 +1,4 @@
-//! The walk of the README: every RPC by `buf curl`, against the sandbox as its
+//! A walk: every RPC by `buf curl`, against the sandbox as its
 //! command starts it.
 
 use std::process::Command;
