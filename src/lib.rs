@@ -16,7 +16,7 @@
 //! - `service`: the services of the contract, one function an RPC
 //! - `access`: who may call what
 //! - `status`: the one road from a failure to a gRPC status
-//! - `store`: what is remembered of calls that are made once only; no service uses it yet
+//! - `store`: what is remembered of calls that are made once only
 //! - `call`: what one call carries
 //! - `files`: reads the files that settings name
 //! - `telemetry`: log lines, metrics and traces

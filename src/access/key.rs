@@ -34,7 +34,7 @@ pub struct KeyHash([u8; 32]);
 pub struct Key {
     /// Its hash.
     pub hash: KeyHash,
-    /// Until when it is valid. `None` is for ever.
+    /// The end of the key's validity. `None` is for ever.
     pub not_after: Option<SystemTime>,
 }
 

@@ -14,10 +14,10 @@ pub struct Standing {
     access: Access,
     changes: watch::Receiver<()>,
     policy: &'static Policy,
-    /// `None` if it showed no key.
+    /// The key that the caller showed. `None` if it showed none.
     key: Option<KeyHash>,
     peer: Peer,
-    /// `None` for a call outside of the contract.
+    /// The app of the call. `None` for a call outside of the contract.
     app: Option<Arc<App>>,
 }
 

@@ -125,7 +125,7 @@ impl Apps {
         self.by_name.get(name).cloned().or_else(made)
     }
 
-    /// The same, made if it can be.
+    /// The app of a name, which is made if it can be.
     #[must_use]
     pub fn of(&self, headers: &HeaderMap) -> Option<Arc<App>> {
         self.known(headers).or_else(|| {

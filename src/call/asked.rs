@@ -52,7 +52,8 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The same, for a list of so many receivers or members. An empty list takes one unit.
+    /// What a request with a list of so many receivers or members asks for. An empty list takes
+    /// one unit.
     #[must_use]
     pub fn for_each_of(self, entries: usize) -> Self {
         let entries = u32::try_from(entries).unwrap_or(u32::MAX);

@@ -14,7 +14,7 @@ pub enum Outcome {
 /// The end of an operation, for the audit, the metrics and the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// Whether it was carried out.
+    /// Whether the operation was carried out.
     pub outcome: Outcome,
     /// A name for what went wrong, from a fixed set.
     pub failure: Option<&'static str>,

@@ -49,7 +49,7 @@ static POLICIES: LazyLock<HashMap<String, Policy>> = LazyLock::new(|| {
     policies
 });
 
-/// Whom a service is for.
+/// The clients that a service is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// Callers with the right to call the RPC: the services of the contract.
@@ -63,11 +63,11 @@ pub enum Audience {
 /// What an RPC does at Mesibo, as `idempotency_level` in the contract declares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It reads: `NO_SIDE_EFFECTS`.
+    /// The RPC reads: `NO_SIDE_EFFECTS`.
     Read,
-    /// It writes, and may be repeated: `IDEMPOTENT`.
+    /// The RPC writes, and may be repeated: `IDEMPOTENT`.
     RepeatableWrite,
-    /// It writes, and a repeat writes again: not declared.
+    /// The RPC writes, and a repeat writes again: no level is declared.
     Write,
 }
 
@@ -88,9 +88,9 @@ pub struct Policy {
     service_length: usize,
     /// The position among all policies, from 0.
     pub index: usize,
-    /// Whom it is for.
+    /// The clients that the RPC is for.
     pub audience: Audience,
-    /// What it does.
+    /// Whether the RPC reads or writes.
     pub effect: Effect,
     /// Whether the client, the server, or both send a stream of messages.
     pub is_streaming: bool,

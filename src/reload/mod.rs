@@ -50,13 +50,13 @@ pub(crate) struct Reload {
 /// What reading files again has led to.
 #[derive(Debug, PartialEq, Eq)]
 enum Look {
-    /// They are those in force.
+    /// The files are those in force.
     InForce,
-    /// They have changed since they were read last, and may still be written to.
+    /// The files have changed since they were read last, and may still be written to.
     Unsettled,
-    /// They have changed, and are in force now.
+    /// The files have changed, and are in force now.
     Applied,
-    /// They have changed, and cannot be used.
+    /// The files have changed, and cannot be used.
     Wrong {
         error: String,
         /// Whether they are another version than the one that failed last.

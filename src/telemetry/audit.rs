@@ -37,7 +37,7 @@ const MODE: u32 = 0o600;
 /// Where the audit goes, and what becomes of writes without it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditConfig {
-    /// Where its lines go.
+    /// Where the lines of the audit go.
     pub to: AuditTo,
     /// What becomes of a write whose line has no place.
     pub on_failure: OnFailure,

@@ -43,7 +43,7 @@ mod linux {
     /// The process, as proc(5) describes it.
     pub(super) struct State {
         cpu_seconds: f64,
-        /// Since the Unix epoch.
+        /// The start of the process, since the Unix epoch.
         start_seconds: f64,
         resident_bytes: u64,
         open_files: u64,

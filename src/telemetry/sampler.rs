@@ -33,9 +33,9 @@ pub enum Sample {
         /// How many there were since the last line of its kind.
         skipped: u64,
     },
-    /// None: it is counted.
+    /// No line: the event is counted.
     Skipped,
-    /// None, and it is not counted, for there are too many kinds.
+    /// No line, and no count, for there are too many kinds of events.
     NoRoom,
 }
 

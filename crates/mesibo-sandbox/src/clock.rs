@@ -55,9 +55,9 @@ impl From<SystemTime> for Moment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Clock {
-    /// How far it is ahead of the machine's clock.
+    /// How far the clock is ahead of the machine's.
     Running { offset: SignedDuration },
-    /// Where it stands.
+    /// The time at which the clock stands.
     Frozen { at: Moment },
 }
 

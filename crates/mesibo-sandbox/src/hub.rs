@@ -27,7 +27,7 @@ pub(crate) struct Hub {
     /// One permit for each byte of a body.
     pub(crate) bodies: Arc<Semaphore>,
     pub(crate) stall_timeout: Duration,
-    /// Until when nothing is listening; in the past most of the time.
+    /// The end of the outage, during which nothing listens; a time in the past without one.
     pub(crate) outage: watch::Sender<Instant>,
     pub(crate) stopping: CancellationToken,
 }

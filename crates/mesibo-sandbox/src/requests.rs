@@ -24,7 +24,7 @@ const OVERHEAD: usize = 512;
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Record {
     pub(crate) id: u64,
-    /// When it came, by the clock of the machine.
+    /// When the request came, by the clock of the machine.
     pub(crate) time: Moment,
     pub(crate) method: String,
     pub(crate) path: String,

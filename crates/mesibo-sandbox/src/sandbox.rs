@@ -83,7 +83,7 @@ impl Builder {
     }
 
     /// A JSON file with a snapshot to begin with, as `PUT /sandbox/snapshot` takes it.
-    /// It is not read if there is a data file already.
+    /// The seed is not read if there is a data file already.
     pub fn seed_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.seed = Some(file.into());
         self

@@ -19,7 +19,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         .map_err(|_| format!("{text:?} is no duration, such as 500ms, 15s, 5m or 1h"))
 }
 
-/// The same for a duration that may be absent.
+/// The text form of a duration that may be absent.
 pub(crate) mod optional {
     use std::time::Duration;
 

@@ -35,7 +35,7 @@ pub(super) struct Connections {
     /// When a connection was known to be busy last. It may have been since.
     by_idleness: BTreeSet<(Instant, Id)>,
     by_source: HashMap<IpAddr, usize>,
-    /// How many have been told to go for another.
+    /// How many connections were asked to end for another.
     leaving: usize,
 }
 
@@ -68,7 +68,7 @@ impl Connections {
         }
     }
 
-    /// How many are open.
+    /// How many connections are open.
     pub(super) fn count(&self) -> usize {
         self.open.len()
     }

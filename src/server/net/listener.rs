@@ -24,7 +24,7 @@ use crate::{
 /// A port that is bound, and how its connections are served.
 pub(in crate::server) struct Listener {
     pub(in crate::server) tcp: TcpListener,
-    /// `None` is plaintext.
+    /// The certificates of the port. `None` is plaintext.
     pub(in crate::server) tls: Option<Tls>,
     /// Whether a balancer in front says whose each connection is.
     pub(in crate::server) is_proxied: bool,

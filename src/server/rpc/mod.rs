@@ -60,7 +60,7 @@ use usage::{Budget, Usage};
 /// What every call of a port passes, and the services behind it.
 pub(super) struct Stack {
     services: Services,
-    /// `None` if everyone may make every call.
+    /// Who may make which call. `None` if everyone may make every call.
     guard: Option<Guard>,
     budget: Arc<Budget>,
     shared: Shared,

@@ -28,18 +28,18 @@ pub(in crate::server) struct Refusals(Arc<Inner>);
 struct Inner {
     audit: AuditLog,
     by_address: Sampler<Kind>,
-    /// Those whose addresses are too many.
+    /// The calls of addresses that are too many to be counted by themselves.
     others: Sampler<Kind>,
 }
 
 /// Why a call is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Refusal {
-    /// It may not be made, for the reason that its status gives.
+    /// The call may not be made, for the reason that its status gives.
     Denied(Reason),
     /// There is no such RPC.
     UnknownMethod,
-    /// It is no gRPC.
+    /// The request is no gRPC.
     NotGrpc,
 }
 

@@ -33,7 +33,7 @@ pub(in crate::server) struct Budget {
     of_callers: Pool,
     of_others: Pool,
     watches: Arc<Semaphore>,
-    /// Of each connection.
+    /// The most memory that the requests of one connection take, in bytes.
     memory: usize,
 }
 

@@ -39,11 +39,11 @@ pub(crate) enum Reaction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Close {
-    /// Before the request is carried out.
+    /// The connection is closed before the request is carried out.
     Before,
-    /// After it was carried out, without an answer.
+    /// The connection is closed after the request was carried out, without an answer.
     After,
-    /// After it was carried out, in the middle of the answer.
+    /// The connection is closed in the middle of the answer.
     Midway,
 }
 

@@ -25,7 +25,7 @@ pub(super) enum Kind {
     ClientCrl,
 }
 
-/// Until when what a file holds is valid.
+/// The end of validity of what a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Expiry {
     pub(super) kind: Kind,
@@ -68,7 +68,7 @@ pub(super) fn validity(certificate: &CertificateDer) -> Result<Validity, String>
     })
 }
 
-/// Until when all certificates of a file are valid.
+/// The first end of validity among the certificates of a file.
 pub(super) fn of_certificates(
     kind: Kind,
     file: &Path,
@@ -80,7 +80,7 @@ pub(super) fn of_certificates(
     Expiry::earliest(kind, file, ends)
 }
 
-/// Until when all revocation lists of a file hold.
+/// The first end of validity among the revocation lists of a file.
 ///
 /// # Errors
 ///

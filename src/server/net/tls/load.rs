@@ -41,7 +41,7 @@ pub struct Files {
 /// One version of the files.
 pub(super) struct Loaded {
     pub(super) config: Arc<ServerConfig>,
-    /// Until when what the files hold is valid, one entry a file.
+    /// The ends of validity of what the files hold, one entry a file.
     pub(super) expiries: Vec<Expiry>,
 }
 
