@@ -20,6 +20,7 @@
 //! - `call`: what one call carries
 //! - `files`: reads the files that settings name
 //! - `telemetry`: log lines, metrics and traces
+//! - `descriptors`: the contract by its names, for what is not generated
 //! - [`proto`]: the generated code of the contract
 //! - `codec`: its messages on the wire, of which none is built that has too many fields
 
@@ -32,6 +33,7 @@ pub mod cli;
 mod codec;
 #[doc(hidden)]
 pub mod config;
+mod descriptors;
 mod facade;
 #[doc(hidden)]
 pub mod files;

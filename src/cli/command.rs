@@ -2,18 +2,24 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use clap::{Arg, Command, value_parser};
+use clap::{
+    Arg, ArgAction, Command,
+    builder::{PossibleValue, PossibleValuesParser},
+    value_parser,
+};
 use clap_complete::Shell;
 use mesibo_sandbox::DEFAULT_TOKEN;
 
+use super::call;
 use crate::config::{
-    Config, HealthConfig, MigrateConfig, SandboxConfig, caller_name,
+    ClientConfig, Config, HealthConfig, MigrateConfig, SandboxConfig, caller_name,
     settings::{self, About, Places},
 };
 
 pub(super) const SERVE: &str = "serve";
 pub(super) const SANDBOX: &str = "sandbox";
 pub(super) const HEALTH: &str = "health";
+pub(super) const CALL: &str = "call";
 pub(super) const KEY: &str = "key";
 pub(super) const STORE: &str = "store";
 pub(super) const MIGRATE: &str = "migrate";
@@ -22,6 +28,12 @@ pub(super) const MAN: &str = "man";
 
 /// The argument of `key`.
 pub(super) const CALLER: &str = "NAME";
+
+/// The arguments of `call`.
+pub(super) const RPC: &str = "RPC";
+pub(super) const JSON: &str = "JSON";
+pub(super) const LIST: &str = "list";
+pub(super) const DESCRIBE: &str = "describe";
 
 /// The argument of `completions`.
 pub(super) const SHELL: &str = "SHELL";
@@ -61,6 +73,11 @@ pub(super) fn grammar() -> Command {
             &HealthConfig::settings(),
             "It prints SERVING and has the exit status 0 if the server serves, else 1.",
         ))
+        .subcommand(
+            Command::new(CALL)
+                .about("Make one call to a running server")
+                .defer(call),
+        )
         .subcommand(
             Command::new(STORE)
                 .about("Look after the store of request ids")
@@ -109,6 +126,46 @@ pub(super) fn grammar() -> Command {
         )
 }
 
+/// The arguments of `call`. They need the contract, which other commands do without.
+fn call(command: Command) -> Command {
+    let rpcs = call::all().map(|rpc| {
+        let [name, others @ ..] = call::names(&rpc);
+        PossibleValue::new(name)
+            .aliases(others)
+            .help(call::summary(&rpc))
+    });
+    let note = "It prints the response as JSON. A call that fails is explained on standard error; \
+                the exit status is then 64 and the number of the gRPC code, such as 69 for \
+                NOT_FOUND. 2 is a wrong command line or a request that does not fit the contract.";
+    with_settings(command, &ClientConfig::settings(), note)
+        .arg(
+            Arg::new(RPC)
+                .help("The RPC, by its short or its full name")
+                .value_parser(PossibleValuesParser::new(rpcs))
+                .hide_possible_values(true)
+                .required_unless_present(LIST),
+        )
+        .arg(
+            Arg::new(JSON)
+                .help("The request; - reads it from standard input")
+                .default_value(call::EMPTY),
+        )
+        .arg(
+            Arg::new(LIST)
+                .long(LIST)
+                .help("List the RPCs, and make no call")
+                .action(ArgAction::SetTrue)
+                .exclusive(true),
+        )
+        .arg(
+            Arg::new(DESCRIBE)
+                .long(DESCRIBE)
+                .help("Describe the RPC, its request and its response, and make no call")
+                .action(ArgAction::SetTrue)
+                .conflicts_with(JSON),
+        )
+}
+
 /// A command with the flags of its settings: `-h` has the common ones, `--help` has all,
 /// with an example for each group. `note` ends both.
 fn with_settings(command: Command, settings: &[&'static About], note: &str) -> Command {
@@ -129,7 +186,7 @@ fn with_settings(command: Command, settings: &[&'static About], note: &str) -> C
     let mut examples = "Examples:\n".to_owned();
     for group in groups {
         let (title, example) = (group.title(), group.example());
-        let name = command.get_name();
+        let name = usage(command.get_name());
         let _ = write!(
             examples,
             "  {title}:\n      {} {name} {example}\n",
@@ -140,6 +197,14 @@ fn with_settings(command: Command, settings: &[&'static About], note: &str) -> C
         .args(flags.into_iter().map(|about| flag(about)))
         .after_help(short)
         .after_long_help(format!("{note}\n\n{examples}"))
+}
+
+/// A command, and the least that it needs besides its flags.
+pub(super) fn usage(command: &str) -> &str {
+    match command {
+        CALL => "call ListUsers",
+        other => other,
+    }
 }
 
 /// The flag of a setting. Help names the default, but clap does not set it: the settings

@@ -3,7 +3,8 @@
 use std::env;
 
 use crate::config::{
-    Config, HealthConfig, Mistakes, SandboxConfig, nearest, settings::ENV_PREFIX, suggestion,
+    ClientConfig, Config, HealthConfig, Mistakes, SandboxConfig, nearest, settings::ENV_PREFIX,
+    suggestion,
 };
 
 /// The variables of this process that begin like those of settings, and are no settings of
@@ -18,6 +19,7 @@ fn unknown_of(names: impl Iterator<Item = String>) -> Mistakes {
         Config::settings(),
         SandboxConfig::settings(),
         HealthConfig::settings(),
+        ClientConfig::settings(),
     ];
     let known: Vec<_> = commands.concat().iter().map(|about| about.env()).collect();
     // The prefix, which all have, would make all alike.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use mesibo::chain;
+use tonic::Code;
 
 use crate::{
     config::Mistakes,
@@ -18,6 +19,9 @@ const FAILED: u8 = 1;
 
 /// The exit status of a wrong command line or a wrong setting.
 const WRONG_SETTING: u8 = 2;
+
+/// The exit status of a call that failed, less the number of its gRPC code.
+const CODES: u8 = 64;
 
 /// Why a command ends badly.
 #[derive(Debug)]
@@ -59,6 +63,15 @@ impl Failure {
         Self {
             status: FAILED,
             ..Self::wrong(what)
+        }
+    }
+
+    /// The failure of a call with a gRPC code, in several lines. The exit status is the one
+    /// that grpcurl has, which leaves the low ones to what is wrong on this side.
+    pub(super) fn of_call(code: Code, lines: &[String]) -> Self {
+        Self {
+            status: CODES + code as u8,
+            ..Self::wrong(lines.join("\n"))
         }
     }
 

@@ -2,9 +2,12 @@
 //!
 //! - `command`: the grammar, and the help
 //! - `environment`: variables that look like settings and are none
-//! - `serve`, `sandbox`, `health`, `store`, `key`, `completions`, `man`: a command each
+//! - `serve`, `sandbox`, `health`, `call`, `store`, `key`, `completions`, `man`: a command each
+//! - `client`: the way of a command to a running server
 //! - `failure`: how a command ends badly
 
+mod call;
+mod client;
 mod command;
 mod completions;
 mod environment;
@@ -26,12 +29,13 @@ use std::{
 use clap::{ArgMatches, parser::ValueSource};
 use clap_complete::Shell;
 
+pub use call::Call;
 pub use failure::Failure;
 
 use crate::{
     config::{
-        self, Config, Given, HealthConfig, MigrateConfig, Mistakes, Origin, SandboxConfig,
-        settings::About, settings::Places,
+        self, ClientConfig, Config, Given, HealthConfig, MigrateConfig, Mistakes, Origin,
+        SandboxConfig, settings::About, settings::Places,
     },
     telemetry::Format,
 };
@@ -45,6 +49,8 @@ pub enum Task {
     Sandbox(SandboxConfig),
     /// Ask a running server whether it serves.
     Health(HealthConfig),
+    /// Make one call to a running server.
+    Call(Call),
     /// Bring the schema of the store up to date.
     Migrate(MigrateConfig),
     /// Make a key for the caller of this name.
@@ -81,6 +87,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> 
         command::HEALTH => settled(HealthConfig::read(lookup))
             .map(Task::Health)
             .map_err(wrong),
+        command::CALL => call_of(matches).map_err(wrong),
         command::MIGRATE => settled(MigrateConfig::read(lookup))
             .map(Task::Migrate)
             .map_err(wrong),
@@ -89,6 +96,21 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> 
         command::MAN => Ok(Task::Man(argument(matches, command::FOLDER))),
         _ => unreachable!("the grammar has no other command"),
     }
+}
+
+/// What `call` asks for.
+fn call_of(matches: &ArgMatches) -> Result<Task, Mistakes> {
+    if matches.get_flag(command::LIST) {
+        return Ok(Task::Show(call::list()));
+    }
+    let name: String = argument(matches, command::RPC);
+    let rpc = call::find(&name).expect("clap takes the names of RPCs only");
+    if matches.get_flag(command::DESCRIBE) {
+        return Ok(Task::Show(call::describe(&rpc)));
+    }
+    let client = settled(ClientConfig::read(lookup(matches)))?;
+    let json = argument(matches, command::JSON);
+    Ok(Task::Call(Call { client, rpc, json }))
 }
 
 /// The command that was asked for, without those that it belongs to.
@@ -123,6 +145,7 @@ impl Task {
             Self::Serve(config) => Box::pin(serve::run(config)).await,
             Self::Sandbox(config) => Box::pin(sandbox::run(config)).await,
             Self::Health(config) => health::run(config).await,
+            Self::Call(call) => Box::pin(call::run(call)).await,
             Self::Migrate(config) => store::migrate(config).await,
             Self::Key(name) => key::run(&name),
             Self::Completions(shell) => {

@@ -23,6 +23,7 @@ fn the_document_lists_every_setting_with_its_default() {
         Config::settings(),
         SandboxConfig::settings(),
         HealthConfig::settings(),
+        ClientConfig::settings(),
     ];
     for about in all.concat() {
         let env = format!("`{}`", about.env());
@@ -43,13 +44,14 @@ fn each_example_of_the_help_is_a_command_line() {
         (command::SERVE, Config::settings()),
         (command::SANDBOX, SandboxConfig::settings()),
         (command::HEALTH, HealthConfig::settings()),
+        (command::CALL, ClientConfig::settings()),
     ] {
         let in_flags = settings
             .iter()
             .filter(|about| about.places != Places::Environment);
         for about in in_flags {
             let example = about.group.example();
-            let line = format!("mesibo-grpc {command} {example}");
+            let line = format!("mesibo-grpc {} {example}", command::usage(command));
             let matches = grammar().try_get_matches_from(line.split(' '));
             assert!(matches.is_ok(), "{line}: {}", matches.unwrap_err());
         }

@@ -12,11 +12,12 @@
 //! - `section`: a table of an app or a caller in the settings file
 //! - [`apps`], [`callers`]: those tables
 //! - `reader`: looks settings up, one after the other
-//! - `server`, `store`, `upstream`, `emulator`: how to serve, what is remembered, the way to
-//!   Mesibo, and the emulator of the sandbox, by a reader
+//! - `server`, `store`, `upstream`, `emulator`, `client`: how to serve, what is remembered, the
+//!   way to Mesibo, the emulator of the sandbox, and the server that a client asks, by a reader
 
 pub mod apps;
 pub mod callers;
+mod client;
 mod emulator;
 mod file;
 mod mistakes;
@@ -51,6 +52,7 @@ use callers::{CallerFile, Surroundings, TlsKind};
 use reader::Reader;
 use settings::About;
 
+pub use client::{ClientConfig, HealthConfig, ServerAddress};
 pub use emulator::EmulatorConfig;
 pub use mistakes::{Given, Mistakes, Origin};
 pub(crate) use mistakes::{nearest, suggestion};
@@ -104,17 +106,6 @@ pub struct SandboxConfig {
 pub struct MigrateConfig {
     /// The store whose schema is brought up to date.
     pub store: StoreConfig,
-}
-
-/// The settings of `health`.
-#[derive(Debug)]
-pub struct HealthConfig {
-    /// The server to ask.
-    pub address: Url,
-    /// Certificate authorities, in PEM, to trust besides the system's.
-    pub ca_certificates: Option<Vec<u8>>,
-    /// The full name of the service to ask for; empty for the server as a whole.
-    pub service: String,
 }
 
 impl Config {
@@ -197,32 +188,6 @@ impl MigrateConfig {
         let mut reader = Reader::with_file(&lookup, in_file);
         let config = Self {
             store: reader.store(),
-        };
-        reader.finish(config)
-    }
-
-    /// The settings that [`Self::read`] looks up.
-    #[must_use]
-    pub fn settings() -> Vec<&'static About> {
-        looked_up(|lookup| Self::read(lookup).map(drop))
-    }
-}
-
-impl HealthConfig {
-    /// Reads the settings of `health`, as [`Config::read`] those of `serve`.
-    ///
-    /// # Errors
-    ///
-    /// If any setting is wrong.
-    pub fn read<G: Into<Given>>(
-        lookup: impl Fn(&'static About) -> Option<G>,
-    ) -> Result<Self, Mistakes> {
-        let lookup = |about| lookup(about).map(Into::into);
-        let mut reader = Reader::new(&lookup);
-        let config = Self {
-            address: reader.get(&settings::ADDRESS),
-            ca_certificates: reader.find(&settings::CA_FILE),
-            service: reader.get(&settings::SERVICE),
         };
         reader.finish(config)
     }

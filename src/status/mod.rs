@@ -8,6 +8,7 @@
 //! Each function gives a [`Draft`], which becomes a status when the id of its call is
 //! added.
 
+mod code;
 mod draft;
 mod error_codes;
 mod library;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use tonic::Code;
 
 use crate::{call::Denial, store};
+pub use code::{code_name, code_of_name};
 pub use draft::Draft;
 pub use error_codes::ErrorCodes;
 pub use library::{complete, unknown_method};

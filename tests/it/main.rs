@@ -6,6 +6,7 @@
 mod access;
 mod attacks;
 mod audit;
+mod call;
 mod deadlines;
 mod deploy;
 mod documents;

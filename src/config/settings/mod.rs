@@ -6,9 +6,9 @@
 //! compile without a warning.
 
 mod callers;
+mod client;
 mod emulator;
 mod general;
-mod health;
 mod limits;
 mod listening;
 mod logs;
@@ -19,9 +19,9 @@ mod store;
 mod tls;
 
 pub(crate) use callers::*;
+pub(crate) use client::*;
 pub(crate) use emulator::*;
 pub(crate) use general::*;
-pub(crate) use health::*;
 pub(crate) use limits::*;
 pub(crate) use listening::*;
 pub(crate) use logs::*;
@@ -103,8 +103,8 @@ pub enum Group {
     Shutdown,
     /// Logs and metrics.
     Logs,
-    /// The server that `health` asks.
-    Health,
+    /// The server that clients ask, and who asks.
+    Client,
 }
 
 impl<T> Setting<T> {
@@ -199,7 +199,7 @@ impl Group {
             Self::Limits => "Limits of calls and connections",
             Self::Shutdown => "Shutdown",
             Self::Logs => "Logs and metrics",
-            Self::Health => "Server to ask",
+            Self::Client => "Server to ask",
         }
     }
 
@@ -218,7 +218,7 @@ impl Group {
             Self::Limits => "--default-deadline 5s --max-deadline 30s",
             Self::Shutdown => "--shutdown-grace 30s",
             Self::Logs => "--log warn,mesibo_grpc=info --log-format json",
-            Self::Health => "--address https://localhost:50051 --ca-file ca.crt",
+            Self::Client => "--address https://localhost:50051 --ca-file ca.crt",
         }
     }
 }

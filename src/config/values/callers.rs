@@ -2,6 +2,8 @@
 
 use std::{collections::HashSet, num::NonZeroU32, ops::RangeInclusive, time::SystemTime};
 
+use secrecy::SecretString;
+
 use crate::{
     access::{
         key::{Key, KeyHash},
@@ -28,6 +30,26 @@ pub(in crate::config) fn name(text: &str) -> Result<String, String> {
         .ok_or_else(|| {
             format!("expected 1 to {MAX_NAME_LENGTH} of the characters a to z, 0 to 9, -, _ and .")
         })
+}
+
+/// The name of an app, as the metadata of a call has it.
+pub(in crate::config) fn app(text: &str) -> Result<String, String> {
+    is_one_word(text)
+        .then(|| text.to_owned())
+        .ok_or_else(|| "expected the name of an app, in ASCII and without white space".into())
+}
+
+/// The key of a caller itself, not its hash.
+pub(in crate::config) fn plain_key(text: &str) -> Result<SecretString, String> {
+    let key = text.trim();
+    is_one_word(key)
+        .then(|| key.into())
+        .ok_or_else(|| "expected one key, in ASCII and without white space".into())
+}
+
+/// Whether metadata can carry a text that is in one piece.
+fn is_one_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The full names of the RPCs that an entry of `may-call` stands for.

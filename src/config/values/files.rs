@@ -16,9 +16,10 @@ use rustix::{
     fs::{StatVfsMountFlags, statvfs},
     process::geteuid,
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use secrecy::SecretString;
 
+use super::callers;
 use crate::files::{self, Content};
 
 /// The permission of every user to read a file.
@@ -57,6 +58,22 @@ pub(in crate::config) fn password(text: &str) -> Result<(SecretString, PathBuf),
         return Err("expected a file with a password on one line".into());
     }
     Ok((line.into(), path))
+}
+
+/// A file with the key of a caller, and its path.
+pub(in crate::config) fn plain_key(text: &str) -> Result<(SecretString, PathBuf), String> {
+    let path = PathBuf::from(text);
+    let content = read_secret(&path)?;
+    let text = str::from_utf8(&content).map_err(|_| "expected a text file with one key")?;
+    Ok((callers::plain_key(text)?, path))
+}
+
+/// A PEM file with a private key.
+pub(in crate::config) fn private_key(text: &str) -> Result<Content, String> {
+    let content = read_secret(Path::new(text))?;
+    PrivateKeyDer::from_pem_slice(&content)
+        .map_err(|_| "expected a file with a private key in PEM")?;
+    Ok(content)
 }
 
 /// The path of a private key, which is read later.

@@ -24,7 +24,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::{
     service::TokenDeletion,
-    status::ErrorCodes,
+    status::{ErrorCodes, code_of_name},
     store::{Location, LocationError},
     telemetry::{
         Format,
@@ -208,23 +208,5 @@ fn positive<T: TryFrom<u32>>(text: &str, max: u32) -> Option<T> {
 
 /// A gRPC code other than OK, by the name that its specification gives it.
 fn status_code(name: &str) -> Option<Code> {
-    Some(match name {
-        "CANCELLED" => Code::Cancelled,
-        "UNKNOWN" => Code::Unknown,
-        "INVALID_ARGUMENT" => Code::InvalidArgument,
-        "DEADLINE_EXCEEDED" => Code::DeadlineExceeded,
-        "NOT_FOUND" => Code::NotFound,
-        "ALREADY_EXISTS" => Code::AlreadyExists,
-        "PERMISSION_DENIED" => Code::PermissionDenied,
-        "RESOURCE_EXHAUSTED" => Code::ResourceExhausted,
-        "FAILED_PRECONDITION" => Code::FailedPrecondition,
-        "ABORTED" => Code::Aborted,
-        "OUT_OF_RANGE" => Code::OutOfRange,
-        "UNIMPLEMENTED" => Code::Unimplemented,
-        "INTERNAL" => Code::Internal,
-        "UNAVAILABLE" => Code::Unavailable,
-        "DATA_LOSS" => Code::DataLoss,
-        "UNAUTHENTICATED" => Code::Unauthenticated,
-        _ => return None,
-    })
+    code_of_name(name).filter(|code| *code != Code::Ok)
 }

@@ -33,7 +33,8 @@ pub(in crate::config) fn server(text: &str) -> Result<Url, String> {
     Url::parse(text)
         .ok()
         .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
-        .filter(|url| url.path() == "/")
+        .filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none())
+        .filter(|url| !has_credentials(url))
         .ok_or_else(|| "expected a URL such as http://127.0.0.1:50051".into())
 }
 

@@ -82,7 +82,7 @@ fn the_image_serves_and_is_asked_for_its_health_on_the_ports_that_it_says() {
     let Task::Health(health) = cli::parse(health.map(Into::into)).unwrap() else {
         panic!("the health check is something else");
     };
-    assert_eq!(health.address.port(), Some(port("HEALTH_LISTEN")));
+    assert_eq!(health.server.url.port(), Some(port("HEALTH_LISTEN")));
 }
 
 #[test]

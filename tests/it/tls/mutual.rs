@@ -7,7 +7,7 @@ use super::{
     authority::{Authority, Files, Identity},
     connect, list, serve,
 };
-use crate::support::{Answer, Backend, EVERYTHING, Facade, settings_file, told};
+use crate::support::{Answer, Backend, EVERYTHING, Facade, process::command, settings_file, told};
 
 const KEY: &str = "mgk_s3ntinel";
 
@@ -21,7 +21,7 @@ struct Fixture {
 /// Two callers with certificates, of whom one has a key as well and may list users.
 fn fixture(client_certificate: &str) -> Fixture {
     let (server, clients) = (Authority::new(), Authority::new());
-    let files = Files::new(&server.issue(&[NAME]), &clients.pem);
+    let files = Files::new(&server.issue(&[NAME, "localhost"]), &clients.pem);
     let settings = settings_file(&format!(
         "[callers.reader]\nkeys = [\"{}\"]\n\
          certificates = [\"reader.example\", \"spiffe://example/reader\"]\n\
@@ -108,5 +108,35 @@ async fn a_certificate_must_be_valid_and_of_the_right_authority() {
             }
         }
         assert_eq!(fixture.backend.requests().len(), sent);
+    }
+}
+
+#[tokio::test]
+async fn the_commands_of_a_client_show_its_certificate() {
+    let fixture = fixture("required");
+    let files = Files::new(&fixture.clients.issue(&["reader.example"]), "");
+    let authority = settings_file(&fixture.server.pem);
+    let url = format!("https://localhost:{}", fixture.facade.addr().port());
+    let run = async |args: &[&str], with_certificate: bool| {
+        let mut command = command(args);
+        command
+            .args(["--address", &url, "--ca-file"])
+            .arg(authority.path());
+        if with_certificate {
+            command.arg("--certificate-file").arg(files.path("tls.crt"));
+            command
+                .arg("--certificate-key-file")
+                .arg(files.path("tls.key"));
+        }
+        let run = tokio::task::spawn_blocking(move || command.output().unwrap());
+        run.await.unwrap()
+    };
+    for args in [&["health"][..], &["call", "ListUsers"]] {
+        let output = run(args, true).await;
+        assert!(output.status.success(), "{output:?}");
+        let output = run(args, false).await;
+        assert!(!output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(" wants --certificate-file"), "{text}");
     }
 }

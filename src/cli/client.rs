@@ -1,0 +1,130 @@
+//! The way of a command to a running server.
+
+use std::{
+    error::Error,
+    io::{self, ErrorKind},
+    iter::successors,
+};
+
+use mesibo::chain;
+use secrecy::{ExposeSecret as _, SecretString};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::Interceptor,
+    transport::{self, Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+};
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::{
+    call::app::APP_HEADER,
+    config::{ClientConfig, ServerAddress, settings},
+};
+
+/// What every call of a client has in its metadata: who calls, and for which app.
+#[derive(Clone)]
+pub(super) struct Credentials {
+    authorization: Option<MetadataValue<Ascii>>,
+    app: Option<MetadataValue<Ascii>>,
+}
+
+impl Credentials {
+    /// Those of the settings.
+    pub(super) fn new(config: &ClientConfig) -> Self {
+        let app = config.app.as_deref();
+        Self {
+            authorization: config.key.as_ref().map(bearer),
+            app: app.map(|app| app.parse().expect("the name of an app is ASCII")),
+        }
+    }
+}
+
+impl Interceptor for Credentials {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let metadata = request.metadata_mut();
+        if let Some(authorization) = &self.authorization {
+            metadata.insert("authorization", authorization.clone());
+        }
+        if let Some(app) = &self.app {
+            metadata.insert(APP_HEADER, app.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// The metadata of a key, which no `Debug` of it shows.
+fn bearer(key: &SecretString) -> MetadataValue<Ascii> {
+    let text = Zeroizing::new(format!("Bearer {}", key.expose_secret()));
+    let mut value: MetadataValue<Ascii> = text.parse().expect("a key is ASCII");
+    value.set_sensitive(true);
+    value
+}
+
+/// A channel to a server, or in words why there is none.
+pub(super) async fn connect(server: &ServerAddress) -> Result<Channel, String> {
+    let url = &server.url;
+    let wrong = |error: transport::Error| of_transport(&error, url);
+    let mut endpoint = Endpoint::from_shared(url.to_string()).map_err(wrong)?;
+    if url.scheme() == "https" {
+        let authorities = server.ca_certificates.as_ref().map(Certificate::from_pem);
+        let tls = ClientTlsConfig::new().with_native_roots();
+        let mut tls = tls.ca_certificates(authorities);
+        if let Some(identity) = &server.identity {
+            tls = tls.identity(Identity::from_pem(&identity.certificates, &*identity.key));
+        }
+        endpoint = endpoint.tls_config(tls).map_err(wrong)?;
+    }
+    endpoint.connect().await.map_err(wrong)
+}
+
+/// Why a call has no answer, if the client made up its status: it has no connection.
+pub(super) fn of_connection(status: &Status, url: &Url) -> Option<String> {
+    status.source().map(|_| of_transport(status, url))
+}
+
+/// Why a connection failed.
+fn of_transport(error: &(dyn Error + 'static), url: &Url) -> String {
+    let causes = || successors(Some(error), |&error| error.source());
+    let other_scheme = match url.scheme() {
+        "https" => "; perhaps it serves plaintext, at http://",
+        _ => "; perhaps it serves TLS, at https://",
+    };
+    let io = causes().find_map(|cause| cause.downcast_ref::<io::Error>());
+    // The source of an I/O error is not the error that it wraps, but the source of that.
+    let tls = io.and_then(|error| error.get_ref()?.downcast_ref::<rustls::Error>());
+    if let Some(error) = tls {
+        let hint = match error {
+            rustls::Error::InvalidMessage(_) => other_scheme.to_owned(),
+            rustls::Error::InvalidCertificate(_) => {
+                format!(
+                    "; --{} names an authority to trust",
+                    settings::CA_FILE.name()
+                )
+            }
+            rustls::Error::AlertReceived(_) => format!(
+                "; a server with mutual TLS wants --{}",
+                settings::CERTIFICATE_FILE.name()
+            ),
+            _ => String::new(),
+        };
+        return format!("the TLS handshake failed: {error}{hint}");
+    }
+    match io.map(io::Error::kind) {
+        Some(ErrorKind::ConnectionRefused) => {
+            return "it refuses connections; is the server running?".into();
+        }
+        Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof) => {
+            let or_certificate = match url.scheme() {
+                "https" => format!(", or it wants --{}", settings::CERTIFICATE_FILE.name()),
+                _ => String::new(),
+            };
+            return format!("it closes the connection{other_scheme}{or_certificate}");
+        }
+        _ => {}
+    }
+    if causes().any(<dyn Error>::is::<hyper::Error>) {
+        return format!("it does not speak gRPC{other_scheme}");
+    }
+    chain(error)
+}
