@@ -96,6 +96,12 @@ pub fn body(bytes: impl AsRef<[u8]>, ends: bool) -> Body {
     }
 }
 
+/// How much memory a process may have: `ulimit -d` counts in KiB.
+pub const HALF_A_GIGABYTE: &str = "-d 524288";
+
+/// How much of it an attack may take, in KiB.
+pub const FAR_BELOW: usize = 200 << 10;
+
 /// `serve` under a limit of `sh`'s `ulimit`, such as `-n 256`.
 pub fn limited(limit: &str, args: &[&str]) -> std::process::Command {
     let script = format!("ulimit {limit}; exec \"$0\" \"$@\"");

@@ -17,11 +17,13 @@ use tokio::task::JoinSet;
 use tonic::{Code, Status, body::Body};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use super::callers::caller;
+use super::{
+    attacker::{HALF_A_GIGABYTE, limited},
+    callers::caller,
+};
 use crate::support::{
     Answer, Backend, EVERYTHING, Process,
     facade::{Raw, raw, soon},
-    process::command,
     settings_file, told,
 };
 
@@ -171,11 +173,22 @@ async fn a_list_of_millions_costs_no_more_than_a_text_of_its_size() {
         caller("few", FEW, "rate = 0.001"),
     ];
     let settings = settings_file(&callers.concat());
-    let mut server = command(&["serve", "--upstream-url", &backend.url()]);
+    let args = [
+        "--upstream-url",
+        &backend.url(),
+        "--default-deadline",
+        "60s",
+    ];
+    let mut server = limited(HALF_A_GIGABYTE, &args);
     server
-        .args(["--worker-threads", "1", "--config"])
-        .arg(settings.path())
-        .env("MESIBO_APP_TOKEN", "s3ntinel");
+        .args([
+            "--metrics-listen",
+            "none",
+            "--worker-threads",
+            "1",
+            "--config",
+        ])
+        .arg(settings.path());
     let server = Process::start(server);
     let ordinary = Attack::ordinary();
     // Whatever is allocated once is there afterwards.

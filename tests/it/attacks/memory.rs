@@ -12,7 +12,7 @@ use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 
-use super::attacker::{Attacker, Body, body, endless, limited, status};
+use super::attacker::{Attacker, Body, FAR_BELOW, HALF_A_GIGABYTE, body, endless, limited, status};
 use crate::support::{
     Answer, Backend, EVERYTHING, Facade, Process, facade, facade::soon, telling, told,
 };
@@ -26,12 +26,6 @@ const REFLECT: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo
 
 /// The longest deadline that `grpc-timeout` can say.
 const FOREVER: (&str, &str) = ("grpc-timeout", "99999999S");
-
-/// How much memory the process may have: `ulimit -d` counts in KiB.
-const HALF_A_GIGABYTE: &str = "-d 524288";
-
-/// How much of it an attack may take, in KiB.
-const FAR_BELOW: usize = 200 << 10;
 
 /// Long enough for what must not happen to happen on a slow machine.
 const A_WHILE: Duration = Duration::from_secs(2);

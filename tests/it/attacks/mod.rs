@@ -15,6 +15,7 @@ mod protocol;
 mod proxy;
 mod rates;
 mod reload;
+mod replies;
 mod revocation;
 mod rights;
 mod shares;

@@ -35,9 +35,9 @@ impl Page {
                         .extend(heading.take().map(|text| anchor(&text)));
                 }
                 Event::Text(text) | Event::Code(text) => {
-                    heading
-                        .iter_mut()
-                        .for_each(|heading| heading.push_str(&text));
+                    if let Some(heading) = &mut heading {
+                        heading.push_str(&text);
+                    }
                 }
                 _ => {}
             }

@@ -2,6 +2,7 @@
 //! told by the contract's own statuses.
 
 mod flags;
+mod recipes;
 mod worlds;
 
 use mesibo_grpc::proto::{
