@@ -2,6 +2,7 @@
 
 use std::io;
 
+use mesibo::chain;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
@@ -25,7 +26,7 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
 /// Starts log lines and traces, until the result is dropped.
 pub(super) fn start_telemetry(config: &Config) -> Result<Telemetry, Failure> {
     telemetry::start(config.log.clone(), config.log_format)
-        .map_err(|error| Failure::of("cannot send traces", &*error))
+        .map_err(|error| Failure::wrong(format_args!("cannot send traces: {}", chain(&*error))))
 }
 
 /// Serves until a signal. `ready` is called with the facade before it serves.

@@ -1,20 +1,21 @@
-//! Traces: OTLP over gRPC to a collector, if `OTEL_EXPORTER_OTLP_ENDPOINT` is set;
-//! OpenTelemetry's other variables hold as well. The W3C trace context of a client goes
-//! on to Mesibo in any case.
+//! Traces: OTLP to a collector, if `OTEL_EXPORTER_OTLP_ENDPOINT` is set. Over HTTP or over
+//! gRPC, as `OTEL_EXPORTER_OTLP_PROTOCOL` says; OpenTelemetry's other variables hold as well.
+//! The W3C trace context of a client goes on to Mesibo in any case.
 
 use std::{
     env,
     error::Error,
     sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 use http::{HeaderMap, HeaderName};
 use opentelemetry::{
-    Context, global,
+    Context, KeyValue, global,
     propagation::{Extractor, Injector},
     trace::TracerProvider as _,
 };
-use opentelemetry_otlp::SpanExporter;
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::{
     Resource,
     propagation::TraceContextPropagator,
@@ -23,6 +24,12 @@ use opentelemetry_sdk::{
 
 /// The variable with the address of the collector. Without it nothing is exported.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// The variables with the protocol that the collector speaks: the first that is set decides.
+const PROTOCOLS: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+];
 
 /// The variable with the name of the service, in the place of the program's own.
 const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
@@ -50,8 +57,16 @@ impl Traces {
         if env::var_os(ENDPOINT).is_none() {
             return Ok(None);
         }
-        let exporter = SpanExporter::builder().with_tonic().build()?;
-        let mut resource = Resource::builder();
+        let exporter = match protocol()? {
+            Protocol::Grpc => SpanExporter::builder().with_tonic().build()?,
+            over_http => SpanExporter::builder()
+                .with_http()
+                .with_protocol(over_http)
+                .with_http_client(http_client()?)
+                .build()?,
+        };
+        let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+        let mut resource = Resource::builder().with_attribute(version);
         if env::var_os(SERVICE_NAME).is_none() {
             resource = resource.with_service_name(env!("CARGO_PKG_NAME"));
         }
@@ -74,6 +89,44 @@ impl Drop for Traces {
             tracing::warn!(%error, "the last traces were not sent");
         }
     }
+}
+
+/// The protocol that the collector speaks: that of OpenTelemetry's specification by default.
+///
+/// # Errors
+///
+/// If the environment names another one than the two that are spoken.
+fn protocol() -> Result<Protocol, String> {
+    let set = PROTOCOLS.into_iter().find_map(|name| {
+        let value = env::var_os(name).filter(|value| !value.is_empty())?;
+        Some((name, value))
+    });
+    match set {
+        None => Ok(Protocol::HttpBinary),
+        Some((_, value)) if value == "http/protobuf" => Ok(Protocol::HttpBinary),
+        Some((_, value)) if value == "grpc" => Ok(Protocol::Grpc),
+        Some((name, value)) => Err(format!(
+            "{name}: expected http/protobuf or grpc, and it is {:?}",
+            value.to_string_lossy()
+        )),
+    }
+}
+
+/// The client for traces over HTTP. Like everything here, it obeys no proxy variables, and
+/// follows no redirect.
+fn http_client() -> Result<reqwest::blocking::Client, Box<dyn Error>> {
+    // A program may have one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // A blocking client must not be made on a thread of a runtime.
+    let made = thread::spawn(|| {
+        reqwest::blocking::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+    });
+    Ok(made
+        .join()
+        .map_err(|_| "the HTTP client for traces panicked")??)
 }
 
 /// Whether traces are exported: without that, what only they need is left out.

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use axum::{Router, body::Bytes, routing::post};
 use mesibo_grpc::proto::{
     DeleteUserRequest, ListUsersRequest, user_service_client::UserServiceClient,
 };
@@ -16,6 +17,7 @@ use opentelemetry_proto::tonic::{
     common::v1::any_value::Value,
     trace::v1::{Span, span::SpanKind},
 };
+use prost::Message as _;
 use serde_json::Value as Json;
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status, metadata::MetadataMap, transport::Server};
@@ -169,19 +171,45 @@ impl TraceService for Collector {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let mut kept = self.0.lock().unwrap();
-        for spans in request.into_inner().resource_spans {
-            let resource = format!("{:?}", spans.resource);
-            assert!(resource.contains("mesibo-grpc"), "{resource}");
-            let spans = spans.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            kept.extend(spans);
-        }
+        self.keep(request.into_inner());
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 
 impl Collector {
-    fn start(&self) -> thread::Server {
+    fn keep(&self, request: ExportTraceServiceRequest) {
+        let mut kept = self.0.lock().unwrap();
+        for spans in request.resource_spans {
+            let resource = format!("{:?}", spans.resource);
+            for part in ["mesibo-grpc", "service.version", env!("CARGO_PKG_VERSION")] {
+                assert!(resource.contains(part), "{resource} lacks {part}");
+            }
+            let spans = spans.scope_spans.into_iter().flat_map(|scope| scope.spans);
+            kept.extend(spans);
+        }
+    }
+
+    /// Speaks OTLP over HTTP.
+    fn start_http(&self) -> thread::Server {
+        let collector = self.clone();
+        let take = post(async move |body: Bytes| {
+            collector.keep(ExportTraceServiceRequest::decode(body).unwrap());
+            ExportTraceServiceResponse::default().encode_to_vec()
+        });
+        let router = Router::new().route("/v1/traces", take);
+        thread::Server::start(async move |tell, stopped| {
+            let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+            tell.send(listener.local_addr().unwrap()).unwrap();
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            let server = axum::serve(listener, router).with_graceful_shutdown(stopped);
+            server.await.unwrap();
+        })
+    }
+
+    /// Speaks OTLP over gRPC.
+    fn start_grpc(&self) -> thread::Server {
         let service = TraceServiceServer::new(self.clone());
         thread::Server::start(async move |tell, stopped| {
             let listener = TcpListener::bind(ANY_PORT).await.unwrap();
@@ -211,18 +239,39 @@ fn attribute(span: &Span, key: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn traces_go_to_a_collector_with_the_callers_as_their_parents() {
+async fn traces_go_to_a_collector_over_http_or_grpc_with_the_callers_as_their_parents() {
     let collector = Collector::default();
-    let address = collector.start();
+    assert_traced(&collector, &collector.start_http(), &[]).await;
+    let collector = Collector::default();
+    let protocol = [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")];
+    assert_traced(&collector, &collector.start_grpc(), &protocol).await;
+}
+
+#[test]
+fn a_protocol_of_traces_that_is_not_spoken_stops_the_start() {
+    let output = command(&["serve", "--listen", "127.0.0.1:0"])
+        .env("MESIBO_APP_TOKEN", TOKEN)
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let log = String::from_utf8(output.stderr).unwrap();
+    let mistake = "OTEL_EXPORTER_OTLP_PROTOCOL: expected http/protobuf or grpc, and it is \
+                   \"http/json\"";
+    assert!(log.contains(mistake), "{log}");
+}
+
+/// Makes a call, and looks for its spans at a collector that speaks a protocol.
+async fn assert_traced(collector: &Collector, running: &thread::Server, protocol: &[(&str, &str)]) {
     let backend = backend();
     let mut command = command(&["serve", "--upstream-url", &backend.url()]);
+    let address = format!("http://{}", running.addr);
     command
         .env("MESIBO_APP_TOKEN", TOKEN)
         .env("MESIBO_GRPC_LAME_DUCK", "0s")
-        .env(
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
-            format!("http://{}", address.addr),
-        );
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        .envs(protocol.iter().copied());
     let server = Process::start(command);
     let mut users = UserServiceClient::new(server.channel().await);
     let parent = format!("00-{TRACE}-{PARENT}-01");
@@ -248,11 +297,15 @@ async fn traces_go_to_a_collector_with_the_callers_as_their_parents() {
         ("rpc.service", "mesibo.v1.UserService"),
         ("rpc.method", "DeleteUser"),
         ("rpc.grpc.status_code", "5"),
+        ("mesibo_grpc.caller", "anonymous"),
+        ("mesibo_grpc.app", "default"),
+        ("mesibo_grpc.upstream", "refused"),
     ] {
         assert_eq!(attribute(call, key), value, "{call:?}");
     }
     assert_eq!(post.name, "POST");
     assert_eq!(post.parent_span_id, call.span_id);
+    assert_eq!(attribute(post, "mesibo.op"), "userdel");
     assert_eq!(attribute(post, "http.request.method"), "POST");
     assert_eq!(attribute(post, "http.response.status_code"), "200");
     assert_eq!(attribute(post, "server.address"), "127.0.0.1");

@@ -107,11 +107,29 @@ impl Call {
         let elapsed = started.finish(code);
         self.log(started.rpc(), code, elapsed);
         if is_traced() {
-            self.span
-                .set_attribute("rpc.grpc.status_code", i64::from(code as i32));
-            if is_server_error(code) {
-                self.span.set_status(trace::Status::error(""));
+            self.trace(code);
+        }
+    }
+
+    /// Completes the span of the call.
+    fn trace(&self, code: Code) {
+        let (span, record) = (&self.span, &self.record);
+        span.set_attribute("rpc.grpc.status_code", i64::from(code as i32));
+        for (name, value) in [
+            (
+                "mesibo_grpc.caller",
+                record.caller().map(|caller| &**caller),
+            ),
+            ("mesibo_grpc.app", record.app()),
+            ("mesibo_grpc.reason", self.refusal().map(Refusal::reason)),
+            ("mesibo_grpc.upstream", record.outcome()),
+        ] {
+            if let Some(value) = value {
+                span.set_attribute(name, value.to_owned());
             }
+        }
+        if is_server_error(code) {
+            span.set_status(trace::Status::error(""));
         }
     }
 

@@ -255,7 +255,7 @@ impl Client {
             progress,
             &**observer,
         )
-        .instrument(client_span(uri))
+        .instrument(client_span(uri, operation.name(), progress.attempts()))
         .await;
         let result = answer.and_then(|answer| interpret(operation.name(), answer, token.secret()));
         let answered = match &result {
@@ -282,11 +282,15 @@ fn out_of_time<R>(operation: &Operation<R>, progress: &Progress) -> Error {
     Error::out_of_time(operation, progress.attempts(), sent)
 }
 
-/// The span of an HTTP request, as OpenTelemetry's semantic conventions for HTTP have it.
-fn client_span(uri: &Uri) -> Span {
+/// The span of an HTTP request, as OpenTelemetry's semantic conventions for HTTP have it,
+/// and the operation that it is for.
+fn client_span(uri: &Uri, op: &'static str, attempt: u32) -> Span {
+    let resends = attempt.saturating_sub(1);
     tracing::debug_span!(
         "POST",
         otel.kind = "client",
+        mesibo.op = op,
+        http.request.resend_count = (resends > 0).then_some(resends),
         http.request.method = "POST",
         server.address = uri.host(),
         server.port = uri.port_u16(),
