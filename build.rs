@@ -4,8 +4,9 @@ use std::{env, error::Error, fs, path::Path};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 3] = [
+const PROTOS: [&str; 4] = [
     "mesibo/v1/group_service.proto",
+    "mesibo/v1/item_status.proto",
     "mesibo/v1/message_service.proto",
     "mesibo/v1/user_service.proto",
 ];

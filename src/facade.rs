@@ -28,8 +28,8 @@ use crate::{
         },
     },
     service::{
-        Once, ServiceMetrics, TokenDeletion, Upstream, group::Groups, message::Messages,
-        user::Users,
+        Once, ServiceMetrics, StreamLimits, TokenDeletion, Upstream, group::Groups,
+        message::Messages, user::Users,
     },
     store::{self, Store, StoreMetrics, metrics::Queues},
     telemetry::{
@@ -131,7 +131,13 @@ impl Facade {
         let once = Once::new(upstream.clone(), Arc::clone(&store), config.store.timeout);
         Ok(Self {
             server,
-            services: services(upstream, once, config.token_deletion, max_request_bytes),
+            services: services(
+                upstream,
+                once,
+                config.token_deletion,
+                config.streams,
+                max_request_bytes,
+            ),
             access,
             apps,
             tls,
@@ -229,11 +235,12 @@ fn services(
     upstream: Upstream,
     once: Once,
     token_deletion: TokenDeletion,
+    streams: StreamLimits,
     max_request_bytes: usize,
 ) -> Services {
-    let users = UserServiceServer::new(Users::new(upstream.clone(), token_deletion));
+    let users = UserServiceServer::new(Users::new(upstream.clone(), token_deletion, streams));
     let groups = GroupServiceServer::new(Groups::new(upstream, once.clone()));
-    let messages = MessageServiceServer::new(Messages::new(once));
+    let messages = MessageServiceServer::new(Messages::new(once, streams));
     Services::default()
         .with(users.max_decoding_message_size(max_request_bytes))
         .with(groups.max_decoding_message_size(max_request_bytes))

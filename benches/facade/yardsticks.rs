@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use mesibo_grpc::proto::{
-    SendMessageRequest, SendMessageResponse,
+    SendMessageRequest, SendMessageResponse, SendMessagesRequest, SendMessagesResponse,
     message_service_server::{MessageService, MessageServiceServer},
     send_message_request::Recipient,
 };
 use serde_json::Value;
+use tokio_stream::Empty;
 use tonic::{
-    Request, Response, Status,
+    Request, Response, Status, Streaming,
     transport::{Server, server::TcpIncoming},
 };
 
@@ -23,6 +24,9 @@ struct Plain {
     client: reqwest::Client,
     url: String,
 }
+
+/// The answers of streams, which yardsticks do not have.
+type NoStream = Empty<Result<SendMessagesResponse, Status>>;
 
 /// Serves the one until the parent goes away.
 pub async fn bare() {
@@ -50,6 +54,8 @@ async fn serve(service: impl MessageService) {
 
 #[tonic::async_trait]
 impl MessageService for Bare {
+    type SendMessagesStream = NoStream;
+
     async fn send_message(
         &self,
         _: Request<SendMessageRequest>,
@@ -57,10 +63,19 @@ impl MessageService for Bare {
         let message_id = Some(1_387_628);
         Ok(Response::new(SendMessageResponse { message_id }))
     }
+
+    async fn send_messages(
+        &self,
+        _: Request<Streaming<SendMessagesRequest>>,
+    ) -> Result<Response<NoStream>, Status> {
+        Err(Status::unimplemented("a yardstick has no streams"))
+    }
 }
 
 #[tonic::async_trait]
 impl MessageService for Plain {
+    type SendMessagesStream = NoStream;
+
     async fn send_message(
         &self,
         request: Request<SendMessageRequest>,
@@ -95,5 +110,12 @@ impl MessageService for Plain {
         }
         let message_id = reply["mid"].as_u64();
         Ok(Response::new(SendMessageResponse { message_id }))
+    }
+
+    async fn send_messages(
+        &self,
+        _: Request<Streaming<SendMessagesRequest>>,
+    ) -> Result<Response<NoStream>, Status> {
+        Err(Status::unimplemented("a yardstick has no streams"))
     }
 }

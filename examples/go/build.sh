@@ -23,8 +23,8 @@ fi
 # The contract names no Go package, so that it can be one of yours.
 package=example.com/mesibo-grpc/mesibov1
 options=
-for service in user group message; do
-    options="$options,Mmesibo/v1/${service}_service.proto=$package"
+for file in group_service item_status message_service user_service; do
+    options="$options,Mmesibo/v1/$file.proto=$package"
 done
 rm -rf build
 mkdir -p build/gopath/src

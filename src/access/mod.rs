@@ -31,21 +31,25 @@ pub mod pattern;
 mod share;
 mod standing;
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{future::ready, num::NonZeroU32, sync::Arc};
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
 use http::{HeaderMap, header::AUTHORIZATION};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 
 use crate::call::{
-    App, Apps, Asked, Claim, Context, Credential, Denial, Policy, Record, Slot, context::Gate,
-    policy::Audience, rate::Exceeded,
+    App, Apps, Asked, Claim, Context, Credential, Denial, Policy, Record, Slot,
+    context::{Gate, Pause},
+    policy::Audience,
+    rate::Exceeded,
 };
 pub use caller::Caller;
 pub use callers::Callers;
 use key::KeyHash;
 pub use key_times::KeyTimes;
 pub use metrics::CallerMetrics;
+use share::Share;
 pub use standing::Standing;
 
 /// The scheme of a key in `authorization`, RFC 6750.
@@ -192,16 +196,33 @@ impl Gate for Access {
     fn begin(&self, context: &Context, units: NonZeroU32) -> Result<Option<Slot>, Denial> {
         let callers = self.callers.load();
         let Context { caller, app, .. } = context;
-        let slot = match callers.share(caller, &app.name) {
-            Some(share) => Some(share.take().ok_or_else(|| Denial::InFlight {
+        let slot = match (&context.slot, callers.share(caller, &app.name)) {
+            (Some(slot), _) => Some(slot.clone()),
+            (None, Some(share)) => Some(share.take().ok_or_else(|| Denial::InFlight {
                 caller: Arc::clone(caller),
                 limit: share.limit(),
             })?),
-            None => None,
+            (None, None) => None,
         };
         let taken = app.rate.as_ref().map_or(Ok(()), |rate| rate.take(units));
         taken.map_err(|exceeded| rate_denial(exceeded, "app", units))?;
         Ok(slot)
+    }
+
+    fn pause(&self, context: &Context, denial: &Denial) -> Option<Pause> {
+        match denial {
+            Denial::Rate { retry_after, .. } => {
+                let passed = sleep(*retry_after);
+                Some(Box::pin(passed.map(|()| None)))
+            }
+            Denial::InFlight { .. } => {
+                let callers = self.callers.load();
+                let share = callers.share(&context.caller, &context.app.name);
+                // Without a share by now, the item may go on at once.
+                Some(share.map_or_else(|| Box::pin(ready(None)) as Pause, Share::free))
+            }
+            _ => None,
+        }
     }
 
     fn may_read_token(&self, context: &Context, app_id: Option<&str>) -> bool {

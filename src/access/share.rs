@@ -3,9 +3,10 @@
 
 use std::{num::NonZeroUsize, sync::Arc};
 
+use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 
-use crate::call::{App, Slot};
+use crate::call::{App, Slot, context::Pause};
 
 /// The places of one caller for one app.
 #[derive(Debug)]
@@ -35,6 +36,12 @@ impl Share {
     pub(super) fn take(&self) -> Option<Slot> {
         let permit = Arc::clone(&self.places).try_acquire_owned();
         permit.ok().map(Slot::from)
+    }
+
+    /// Takes a place when one is free, in the order of those who wait.
+    pub(super) fn free(&self) -> Pause {
+        let permit = Arc::clone(&self.places).acquire_owned();
+        Box::pin(permit.map(|permit| permit.ok().map(Slot::from)))
     }
 
     /// Goes on with the places of another share that is as large.

@@ -68,6 +68,15 @@ impl Memory {
         Ok(memory)
     }
 
+    /// Takes bytes of the same pools for something else, such as an item of a stream.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Self::take`].
+    pub fn take_another(&self, bytes: usize) -> Result<Self, Exhausted> {
+        Self::take(self.0.pools.clone(), bytes)
+    }
+
     /// Takes more bytes for the call.
     ///
     /// # Errors
@@ -118,10 +127,17 @@ mod tests {
         assert_eq!(memory.take_more(3), Err(Exhausted));
         assert_eq!(taken(), [8, 8]);
 
+        // What is taken besides is given back by itself.
+        assert!(memory.take_another(1).is_err());
         let clone = memory.clone();
         drop(memory);
         assert_eq!(taken(), [8, 8]);
+        let another = clone.take_another(0).unwrap();
         drop(clone);
+        assert_eq!(taken(), [0, 0]);
+        another.take_more(8).unwrap();
+        assert_eq!(taken(), [8, 8]);
+        drop(another);
         assert_eq!(taken(), [0, 0]);
     }
 }

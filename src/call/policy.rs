@@ -9,7 +9,7 @@ use std::{
 use prost::Message as _;
 use prost_types::{
     DescriptorProto, FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, MethodOptions,
-    method_options::IdempotencyLevel,
+    ServiceDescriptorProto, method_options::IdempotencyLevel,
 };
 
 use crate::proto;
@@ -96,6 +96,11 @@ pub struct Policy {
     pub is_streaming: bool,
     /// Whether the client sends a stream of messages.
     pub is_client_streaming: bool,
+    /// The kind of the RPC, as metrics conventionally name it.
+    pub grpc_type: &'static str,
+    /// The full name of the RPC whose requests are the items of this one's stream, if they
+    /// are.
+    item_rpc: Option<String>,
     /// Whether a request may have a `request_id`, which makes a repeat safe.
     pub takes_request_id: bool,
     /// The rights that its caller needs besides that to call it.
@@ -153,31 +158,44 @@ impl Policy {
         &self.name[self.service_length + 1..]
     }
 
+    /// The full name of the RPC that takes the requests of this one by themselves: itself,
+    /// or, if they come as the items of a stream, the one that takes an item.
+    #[must_use]
+    pub fn unary_name(&self) -> &str {
+        self.item_rpc.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Whether the requests of another RPC come to this one as the items of a stream.
+    #[must_use]
+    pub fn is_stream_of_items(&self) -> bool {
+        self.item_rpc.is_some()
+    }
+
     fn of_file(file: &FileDescriptorProto, audience: Audience) -> Vec<Self> {
         let services = file.service.iter();
         services
             .flat_map(|service| {
-                let name = format!("{}.{}", file.package(), service.name());
                 let methods = service.method.iter();
-                methods.map(move |method| Self::of_method(file, &name, method, audience))
+                methods.map(move |method| Self::of_method(file, service, method, audience))
             })
             .collect()
     }
 
     fn of_method(
         file: &FileDescriptorProto,
-        service: &str,
+        service: &ServiceDescriptorProto,
         method: &MethodDescriptorProto,
         audience: Audience,
     ) -> Self {
+        let service_name = format!("{}.{}", file.package(), service.name());
         let level = method
             .options
             .as_ref()
             .map(MethodOptions::idempotency_level);
         let has = |field| has_field(file, method.input_type(), field, MAX_DEPTH);
         Self {
-            name: format!("{service}/{}", method.name()),
-            service_length: service.len(),
+            name: format!("{service_name}/{}", method.name()),
+            service_length: service_name.len(),
             index: 0,
             audience,
             effect: match level.unwrap_or_default() {
@@ -187,6 +205,14 @@ impl Policy {
             },
             is_streaming: method.client_streaming() || method.server_streaming(),
             is_client_streaming: method.client_streaming(),
+            grpc_type: match (method.client_streaming(), method.server_streaming()) {
+                (false, false) => "unary",
+                (true, false) => "client_stream",
+                (false, true) => "server_stream",
+                (true, true) => "bidi_stream",
+            },
+            item_rpc: item_rpc(file, service, method)
+                .map(|item_rpc| format!("{service_name}/{}", item_rpc.name())),
             takes_request_id: has("request_id"),
             rights: [("from_address", Right::Send), ("app_id", Right::Grant)]
                 .into_iter()
@@ -194,6 +220,19 @@ impl Policy {
                 .collect(),
         }
     }
+}
+
+/// The RPC of a service whose request is a field of the messages that a stream has.
+fn item_rpc<'a>(
+    file: &FileDescriptorProto,
+    service: &'a ServiceDescriptorProto,
+    stream: &MethodDescriptorProto,
+) -> Option<&'a MethodDescriptorProto> {
+    let item = stream.client_streaming().then(|| stream.input_type())?;
+    let fields = &message(file, item)?.field;
+    let is_field = |message: &str| fields.iter().any(|field| field.type_name() == message);
+    let mut methods = service.method.iter();
+    methods.find(|method| !method.client_streaming() && is_field(method.input_type()))
 }
 
 /// Whether the message of this type, or a message in it, has a field of this name. A stream
@@ -224,8 +263,8 @@ mod tests {
 
     #[test]
     fn rpcs_are_allowed_all_or_by_service_or_by_name() {
-        assert_eq!(Policy::allowed_by("*").len(), 12);
-        assert_eq!(Policy::allowed_by("mesibo.v1.UserService/*").len(), 6);
+        assert_eq!(Policy::allowed_by("*").len(), 14);
+        assert_eq!(Policy::allowed_by("mesibo.v1.UserService/*").len(), 7);
         let one = "mesibo.v1.MessageService/SendMessage";
         assert_eq!(Policy::allowed_by(one), HashSet::from([one]));
         for none in [
@@ -266,7 +305,14 @@ mod tests {
         assert_eq!(edit.effect, Effect::RepeatableWrite);
         let create = policy("mesibo.v1.UserService/CreateUser");
         assert_eq!(create.rights, [Right::Grant]);
+        for unary in [send, list, edit, create] {
+            assert_eq!(
+                (unary.unary_name(), unary.grpc_type),
+                (unary.name(), "unary")
+            );
+        }
         let watch = policy("grpc.health.v1.Health/Watch");
+        assert_eq!(watch.grpc_type, "server_stream");
         assert!(watch.is_streaming && !watch.is_client_streaming);
         assert_eq!(watch.audience, Audience::Everyone);
         let reflection = policy("grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
@@ -274,13 +320,19 @@ mod tests {
     }
 
     #[test]
-    fn a_field_counts_wherever_in_a_request_it_is() {
-        let set = FileDescriptorSet::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
-        let users = |file: &&FileDescriptorProto| file.name().ends_with("user_service.proto");
-        let file = set.file.iter().find(users).unwrap();
-        // A response, for no request wraps a message yet.
-        let has = |depth| has_field(file, ".mesibo.v1.ListUsersResponse", "app_id", depth);
-        assert!(!has(0) && has(1));
+    fn a_stream_of_items_has_what_the_rpc_of_an_item_has() {
+        for (stream, unary) in [
+            ("UserService/CreateUsers", "UserService/CreateUser"),
+            ("MessageService/SendMessages", "MessageService/SendMessage"),
+        ] {
+            let [stream, unary] = [stream, unary].map(|name| policy(&format!("mesibo.v1.{name}")));
+            assert_eq!(stream.grpc_type, "bidi_stream");
+            assert_eq!(stream.unary_name(), unary.name());
+            assert!(stream.is_stream_of_items() && !unary.is_stream_of_items());
+            assert_eq!(stream.rights, unary.rights);
+            assert_eq!(stream.effect, unary.effect);
+            assert_eq!(stream.takes_request_id, unary.takes_request_id);
+        }
     }
 
     #[test]

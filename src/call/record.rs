@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use super::{credential::Credential, denial::Denial, peer::Peer, request_id::RequestId};
@@ -15,6 +15,8 @@ pub struct Record(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     id: RequestId,
+    /// The key of an item of a stream.
+    key: Option<Arc<str>>,
     peer: Peer,
     credential: OnceLock<Credential>,
     caller: OnceLock<Arc<str>>,
@@ -23,6 +25,8 @@ struct Inner {
     failure: OnceLock<UpstreamFailure>,
     denial: OnceLock<Denial>,
     is_cut_short: AtomicBool,
+    items: AtomicU64,
+    failed_items: AtomicU64,
 }
 
 /// What the log says of a call to Mesibo that failed, besides its outcome.
@@ -36,12 +40,11 @@ pub struct UpstreamFailure {
     pub cause: Option<String>,
 }
 
-impl Record {
-    /// An empty record of the call of a peer with this id.
-    #[must_use]
-    pub fn new(id: RequestId, peer: Peer) -> Self {
-        Self(Arc::new(Inner {
+impl Inner {
+    fn new(id: RequestId, peer: Peer) -> Self {
+        Self {
             id,
+            key: None,
             peer,
             credential: OnceLock::new(),
             caller: OnceLock::new(),
@@ -50,6 +53,37 @@ impl Record {
             failure: OnceLock::new(),
             denial: OnceLock::new(),
             is_cut_short: AtomicBool::new(false),
+            items: AtomicU64::new(0),
+            failed_items: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Record {
+    /// An empty record of the call of a peer with this id.
+    #[must_use]
+    pub fn new(id: RequestId, peer: Peer) -> Self {
+        Self(Arc::new(Inner::new(id, peer)))
+    }
+
+    /// The record of an item of the call's stream: who calls is known, and what becomes of
+    /// the item is not.
+    #[must_use]
+    pub fn of_item(&self, key: Arc<str>) -> Self {
+        let Inner {
+            id,
+            peer,
+            credential,
+            caller,
+            app,
+            ..
+        } = &*self.0;
+        Self(Arc::new(Inner {
+            key: Some(key),
+            credential: credential.clone(),
+            caller: caller.clone(),
+            app: app.clone(),
+            ..Inner::new(id.clone(), peer.clone())
         }))
     }
 
@@ -57,6 +91,26 @@ impl Record {
     #[must_use]
     pub fn id(&self) -> &RequestId {
         &self.0.id
+    }
+
+    /// The key of the item, if this is the record of one.
+    #[must_use]
+    pub fn key(&self) -> Option<&Arc<str>> {
+        self.0.key.as_ref()
+    }
+
+    /// Counts an item of the call's stream that was answered.
+    pub fn answered(&self, failed: bool) {
+        self.0.items.fetch_add(1, Ordering::Relaxed);
+        let failed = u64::from(failed);
+        self.0.failed_items.fetch_add(failed, Ordering::Relaxed);
+    }
+
+    /// How many items of the call's stream were answered, and how many of them failed.
+    #[must_use]
+    pub fn items(&self) -> (u64, u64) {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (load(&self.0.items), load(&self.0.failed_items))
     }
 
     /// Records what the caller showed, right or wrong.
@@ -155,6 +209,9 @@ impl Record {
         line.display("peer", self.peer().address());
         if let Some(credential) = self.credential() {
             line.display("credential", credential);
+        }
+        if let Some(key) = self.key() {
+            line.text("key", key);
         }
     }
 }

@@ -42,7 +42,7 @@ use url::Url;
 
 use crate::{
     access::Caller,
-    service::TokenDeletion,
+    service::{StreamLimits, TokenDeletion},
     status::ErrorCodes,
     store::{Config as StoreConfig, Location},
     telemetry::{Format, audit::AuditConfig},
@@ -76,6 +76,8 @@ pub struct Config {
     pub open_reflection: bool,
     /// Where calls with a `request_id` are remembered.
     pub store: StoreConfig,
+    /// The limits of streams.
+    pub streams: StreamLimits,
     /// The operation that `DeleteUserToken` sends.
     pub token_deletion: TokenDeletion,
     /// The gRPC statuses of Mesibo's error codes.
@@ -294,6 +296,10 @@ impl Reader<'_> {
             caller_file: CallerFile::new(&self.file, in_file, surroundings),
             open_reflection: self.get(&settings::OPEN_REFLECTION),
             store: StoreConfig::new(Location::Memory),
+            streams: StreamLimits {
+                window: self.get(&settings::STREAM_WINDOW),
+                idle_timeout: self.get(&settings::STREAM_IDLE_TIMEOUT),
+            },
             token_deletion: self.get(&settings::DELETE_USER_TOKEN_OP),
             error_codes: self.get(&settings::ERROR_CODES),
             log: self.get(&settings::LOG),

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::net::tls::Tls;
+use super::{net::tls::Tls, rpc::usage::STREAM_BYTES};
 
 /// Largest request message of the health service, in bytes.
 pub const MAX_HEALTH_REQUEST_BYTES: usize = 1 << 10;
@@ -100,7 +100,7 @@ pub struct Limits {
 const SHARE_WITHOUT_CALLER: usize = 8;
 
 /// Memory that a call takes besides that of its message, at the most.
-const CALL_ROOM: usize = 64 << 10;
+const CALL_ROOM: usize = (64 << 10) + STREAM_BYTES;
 
 impl Limits {
     /// Most memory that the requests of one port take that have no caller, in bytes.

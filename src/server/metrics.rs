@@ -16,7 +16,7 @@ use crate::{
     telemetry::metrics::{PREFIX, seconds},
 };
 
-/// Stands for a service or a method that does not exist. Clients can make names up, and
+/// Stands for the type, the service or the method of an RPC that does not exist. Clients can make names up, and
 /// each would be a series.
 const UNKNOWN: &str = "unknown";
 
@@ -67,9 +67,10 @@ struct Inner {
 }
 
 struct Families {
-    started: Family<Labels<2>, Counter>,
-    handled: Family<Labels<3>, Counter>,
-    seconds: Family<Labels<2>, Histogram, Seconds>,
+    started: Family<Labels<3>, Counter>,
+    handled: Family<Labels<4>, Counter>,
+    seconds: Family<Labels<3>, Histogram, Seconds>,
+    items: Family<Labels<3>, Counter>,
 }
 
 /// The counters of one method, which are there from the start, so that a rate has a
@@ -79,6 +80,8 @@ struct Method {
     /// By the numbers of the codes.
     handled: [Counter; CODES.len()],
     seconds: Histogram,
+    /// By the numbers of the codes. `None` if it has no stream of items.
+    items: Option<[Counter; CODES.len()]>,
 }
 
 /// Why a connection is turned away.
@@ -106,15 +109,17 @@ impl Default for ServerMetrics {
             started: Family::default(),
             handled: Family::default(),
             seconds: Family::new_with_constructor(seconds as Seconds),
+            items: Family::default(),
         };
         let mut policies: Vec<_> = Policy::all().collect();
         policies.sort_unstable_by_key(|policy| policy.index);
-        let methods = policies
-            .into_iter()
-            .map(|policy| families.method(policy.service(), policy.method()));
+        let methods = policies.into_iter().map(|policy| Method {
+            items: policy.is_stream_of_items().then(|| families.items(policy)),
+            ..families.method(policy.grpc_type, policy.service(), policy.method())
+        });
         Self(Arc::new(Inner {
             methods: methods.collect(),
-            unknown: families.method(UNKNOWN, UNKNOWN),
+            unknown: families.method(UNKNOWN, UNKNOWN, UNKNOWN),
             families,
             panics: Counter::default(),
             connections: Gauge::default(),
@@ -148,8 +153,13 @@ impl ServerMetrics {
         );
         let own = registry.sub_registry_with_prefix(PREFIX);
         own.register(
+            "stream_items",
+            "Items of streams that were answered, by the code that a call of its own would have",
+            self.0.families.items.clone(),
+        );
+        own.register(
             "panics",
-            "Calls that a defect of the facade ended",
+            "Calls and items of streams that a defect of the facade ended",
             self.0.panics.clone(),
         );
         own.register(
@@ -197,7 +207,14 @@ impl ServerMetrics {
         }
     }
 
-    /// Counts a call that a panic ended.
+    /// Counts an item of a stream that was answered with a code.
+    pub(super) fn answered(&self, policy: &'static Policy, code: Code) {
+        if let Some(items) = &self.method(Some(policy)).items {
+            items[code as usize].inc();
+        }
+    }
+
+    /// Counts a call, or an item of a stream, that a panic ended.
     pub(super) fn panicked(&self) {
         self.0.panics.inc();
     }
@@ -253,17 +270,33 @@ impl Drop for OpenConnection {
 }
 
 impl Families {
-    fn method(&self, service: &'static str, method: &'static str) -> Method {
+    fn method(
+        &self,
+        grpc_type: &'static str,
+        service: &'static str,
+        method: &'static str,
+    ) -> Method {
+        let grpc_type = ("grpc_type", grpc_type);
         let (service, method) = (("grpc_service", service), ("grpc_method", method));
-        let labels = [service, method];
+        let labels = [grpc_type, service, method];
         Method {
             started: self.started.get_or_create_owned(&labels),
             handled: CODES.map(|(_, code)| {
-                let labels = [service, method, ("grpc_code", code)];
+                let labels = [grpc_type, service, method, ("grpc_code", code)];
                 self.handled.get_or_create_owned(&labels)
             }),
             seconds: self.seconds.get_or_create_owned(&labels),
+            items: None,
         }
+    }
+
+    fn items(&self, policy: &'static Policy) -> [Counter; CODES.len()] {
+        let service = ("grpc_service", policy.service());
+        CODES.map(|(_, code)| {
+            let method = ("grpc_method", policy.method());
+            self.items
+                .get_or_create_owned(&[service, method, ("grpc_code", code)])
+        })
     }
 }
 

@@ -47,12 +47,12 @@ impl GroupService for Groups {
     ) -> Result<Response<CreateGroupResponse>, Status> {
         let (call, request) = split(request);
         let asked = for_members(&request.members);
-        let mut rules = Rules::new(call, op::GROUP_ADD, &asked)?;
+        let mut rules = Rules::new(call, op::GROUP_ADD, &asked).await?;
         let expiry_seconds = rules.seconds("expiry", request.expiry);
         let expiryext_seconds = rules.seconds("expiry_extension", request.expiry_extension);
         rules.members(&request.members);
         let request_id = rules.request_id(request.request_id.as_deref());
-        let call = rules.check()?;
+        let call = rules.check().await?;
 
         let options = GroupOptions {
             name: request.name.as_deref(),
@@ -74,7 +74,7 @@ impl GroupService for Groups {
         request: Request<EditGroupRequest>,
     ) -> Result<Response<EditGroupResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(call, op::GROUP_SET, &Asked::PLAIN)?;
+        let mut rules = Rules::new(call, op::GROUP_SET, &Asked::PLAIN).await?;
         rules.id("gid", request.gid);
         let expiry_seconds = rules.seconds("expiry", request.expiry);
         let expiryext_seconds = rules.seconds("expiry_extension", request.expiry_extension);
@@ -85,7 +85,7 @@ impl GroupService for Groups {
             ("expiry_extension", request.expiry_extension.is_some()),
             ("active", request.active.is_some()),
         ]);
-        let call = rules.check()?;
+        let call = rules.check().await?;
 
         let options = GroupOptions {
             name: request.name.as_deref(),
@@ -104,9 +104,9 @@ impl GroupService for Groups {
         request: Request<DeleteGroupRequest>,
     ) -> Result<Response<DeleteGroupResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(call, op::GROUP_DEL, &Asked::PLAIN)?;
+        let mut rules = Rules::new(call, op::GROUP_DEL, &Asked::PLAIN).await?;
         rules.id("gid", request.gid);
-        let call = rules.check()?;
+        let call = rules.check().await?;
 
         let operation = Operation::group_del(request.gid);
         self.upstream.call(&call, operation).await?;
@@ -121,7 +121,7 @@ impl GroupService for Groups {
         // A number that the contract does not know is no action either.
         let action = Action::try_from(request.action).unwrap_or(Action::Unspecified);
         let asked = for_members(&request.members);
-        let mut rules = Rules::new(call, op::GROUP_EDIT_MEMBERS, &asked)?;
+        let mut rules = Rules::new(call, op::GROUP_EDIT_MEMBERS, &asked).await?;
         rules.id("gid", request.gid);
         rules.require(
             !request.members.is_empty(),
@@ -146,7 +146,7 @@ impl GroupService for Groups {
             "permissions",
             "may be set only with ACTION_ADD",
         );
-        let call = rules.check()?;
+        let call = rules.check().await?;
 
         let operation = if action == Action::Remove {
             Operation::group_remove_members(request.gid, &request.members)
@@ -163,10 +163,10 @@ impl GroupService for Groups {
         request: Request<ListGroupMembersRequest>,
     ) -> Result<Response<ListGroupMembersResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(call, op::GROUP_GET_MEMBERS, &Asked::PLAIN)?;
+        let mut rules = Rules::new(call, op::GROUP_GET_MEMBERS, &Asked::PLAIN).await?;
         rules.id("gid", request.gid);
         rules.count(request.count);
-        let call = rules.check()?;
+        let call = rules.check().await?;
 
         let operation = Operation::group_get_members(request.gid, request.count);
         let reply::Members(members) = self.upstream.call(&call, operation).await?;

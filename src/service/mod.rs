@@ -7,6 +7,7 @@
 //! - `rejections`: calls that Mesibo refused because of the application's own token
 //! - [`metrics`]: what the services count
 //! - [`once`]: calls that are made once for each `request_id`
+//! - [`streams`]: RPCs whose requests also come as the items of a stream
 //! - `validation`: what a request passes before it is carried out
 
 mod audit;
@@ -15,6 +16,7 @@ pub mod message;
 pub mod metrics;
 pub mod once;
 mod rejections;
+pub mod streams;
 pub mod upstream;
 pub mod user;
 mod validation;
@@ -27,6 +29,7 @@ use crate::{
 };
 pub use metrics::ServiceMetrics;
 pub use once::Once;
+pub use streams::StreamLimits;
 pub use upstream::Upstream;
 pub use user::TokenDeletion;
 
@@ -38,8 +41,25 @@ fn split<T>(request: Request<T>) -> (Context, T) {
     (call, message)
 }
 
-/// The status of a decision on what a call asks for.
-fn allowed<T>(call: &Context, decision: Result<T, Denial>) -> Result<T, Status> {
-    call.decide(decision)
-        .map_err(|denial| status::denied(&denial).into_status(call.record.id()))
+/// The status of a decision on what a call asks for. An item of a stream waits where a call
+/// is told to come again.
+async fn pass<T>(
+    call: &mut Context,
+    decide: impl Fn(&Context) -> Result<T, Denial>,
+) -> Result<T, Status> {
+    loop {
+        let decision = decide(call);
+        let pause = decision
+            .as_ref()
+            .err()
+            .and_then(|denial| call.pause(denial));
+        let Some(pause) = pause else {
+            let decision = call.decide(decision);
+            return decision
+                .map_err(|denial| status::denied(&denial).into_status(call.record.id()));
+        };
+        // A place is not kept while the item waits for something else.
+        call.slot = None;
+        call.slot = pause.await;
+    }
 }

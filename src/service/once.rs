@@ -13,7 +13,10 @@ use tokio::{
     sync::oneshot,
     time::{Instant, timeout, timeout_at},
 };
-use tonic::{Response, Status, metadata::MetadataValue};
+use tonic::{
+    Response, Status,
+    metadata::{MetadataMap, MetadataValue},
+};
 use uuid::Uuid;
 
 use super::Upstream;
@@ -89,7 +92,7 @@ impl Once {
         let key = Key {
             app: Arc::clone(&call.app.name),
             caller: Arc::clone(&call.caller),
-            rpc: call.policy.name(),
+            rpc: call.policy.unary_name(),
             id,
         };
         let fingerprint = fingerprint(operation);
@@ -212,6 +215,11 @@ fn recall<T: Message + Default + 'static>(
             Err(Draft::from_bytes(&failure).unwrap_or_else(|| status::answer_lost(op)))
         }
     }
+}
+
+/// Whether an answer with this metadata was given before.
+pub(super) fn is_replayed(metadata: &MetadataMap) -> bool {
+    metadata.contains_key(REPLAYED)
 }
 
 /// Marks an answer as one that was given before.

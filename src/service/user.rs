@@ -7,16 +7,21 @@ use mesibo::{
 };
 use prost_types::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::{Upstream, split, validation::Rules};
+use super::{
+    Upstream, split,
+    streams::{self, Answers, Outcome, StreamLimits, Streamed},
+    validation::Rules,
+};
 use crate::{
     call::{Asked, Context},
     proto::{
-        CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse,
-        DeleteUserTokenRequest, DeleteUserTokenResponse, EditUserRequest, EditUserResponse,
-        ListUsersRequest, ListUsersResponse, RegenerateUserTokenRequest,
-        RegenerateUserTokenResponse, User, user_service_server::UserService,
+        CreateUserRequest, CreateUserResponse, CreateUsersRequest, CreateUsersResponse,
+        DeleteUserRequest, DeleteUserResponse, DeleteUserTokenRequest, DeleteUserTokenResponse,
+        EditUserRequest, EditUserResponse, ListUsersRequest, ListUsersResponse,
+        RegenerateUserTokenRequest, RegenerateUserTokenResponse, User,
+        create_users_response::Result as ItemResult, user_service_server::UserService,
     },
 };
 
@@ -31,35 +36,45 @@ pub enum TokenDeletion {
 }
 
 /// The implementation of `UserService`.
+#[derive(Clone)]
 pub struct Users {
     upstream: Upstream,
     token_deletion: TokenDeletion,
+    limits: StreamLimits,
+}
+
+/// A user that may be created.
+pub(super) struct Admitted {
+    call: Context,
+    operation: Operation<reply::UserToken>,
 }
 
 impl Users {
-    /// The service, which calls Mesibo by `upstream`.
+    /// The service, which calls Mesibo by `upstream`, and whose streams have these limits.
     #[must_use]
-    pub fn new(upstream: Upstream, token_deletion: TokenDeletion) -> Self {
+    pub fn new(upstream: Upstream, token_deletion: TokenDeletion, limits: StreamLimits) -> Self {
         Self {
             upstream,
             token_deletion,
+            limits,
         }
     }
 }
 
-#[tonic::async_trait]
-impl UserService for Users {
-    async fn create_user(
-        &self,
-        request: Request<CreateUserRequest>,
-    ) -> Result<Response<CreateUserResponse>, Status> {
-        let (call, request) = split(request);
+impl Streamed for Users {
+    type Request = CreateUserRequest;
+    type Admitted = Admitted;
+    type Response = CreateUserResponse;
+    type Item = CreateUsersRequest;
+    type Answer = CreateUsersResponse;
+
+    async fn admit(call: Context, request: CreateUserRequest) -> Result<Admitted, Status> {
         let asked = Asked::to_grant(Some(&request.app_id));
-        let mut rules = Rules::new(call, op::USER_ADD, &asked)?;
+        let mut rules = Rules::new(call, op::USER_ADD, &asked).await?;
         rules.address("address", &request.address);
         rules.app_id("app_id", &request.app_id);
         let expiry_minutes = rules.minutes("token_expiry", request.token_expiry);
-        let call = rules.check()?;
+        let call = rules.check().await?;
 
         let operation = Operation::user_add(&UserAdd {
             addr: &request.address,
@@ -69,6 +84,11 @@ impl UserService for Users {
             groups: request.max_groups,
             name: request.name.as_deref(),
         });
+        Ok(Admitted { call, operation })
+    }
+
+    async fn carry_out(&self, admitted: Admitted) -> Result<Response<CreateUserResponse>, Status> {
+        let Admitted { call, operation } = admitted;
         let user = self.upstream.call(&call, operation).await?;
         Ok(Response::new(CreateUserResponse {
             uid: user.uid,
@@ -76,18 +96,53 @@ impl UserService for Users {
         }))
     }
 
+    fn open(item: CreateUsersRequest) -> (String, CreateUserRequest) {
+        // One that is missing breaks the rules of all fields.
+        (item.key, item.request.unwrap_or_default())
+    }
+
+    fn answer(key: String, outcome: Outcome<CreateUserResponse>) -> CreateUsersResponse {
+        let result = outcome.result;
+        let result = result.map_or_else(ItemResult::Status, ItemResult::Response);
+        CreateUsersResponse {
+            key,
+            result: Some(result),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl UserService for Users {
+    type CreateUsersStream = Answers<CreateUsersResponse>;
+
+    async fn create_user(
+        &self,
+        request: Request<CreateUserRequest>,
+    ) -> Result<Response<CreateUserResponse>, Status> {
+        let (call, request) = split(request);
+        let admitted = Self::admit(call, request).await?;
+        self.carry_out(admitted).await
+    }
+
+    async fn create_users(
+        &self,
+        request: Request<Streaming<CreateUsersRequest>>,
+    ) -> Result<Response<Self::CreateUsersStream>, Status> {
+        Ok(streams::answer(self, self.limits, request))
+    }
+
     async fn edit_user(
         &self,
         request: Request<EditUserRequest>,
     ) -> Result<Response<EditUserResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(call, op::USER_SET, &Asked::PLAIN)?;
+        let mut rules = Rules::new(call, op::USER_SET, &Asked::PLAIN).await?;
         rules.id("uid", request.uid);
         rules.at_least_one(&[
             ("flags", request.flags.is_some()),
             ("active", request.active.is_some()),
         ]);
-        let call = rules.check()?;
+        let call = rules.check().await?;
 
         let operation = Operation::user_set(request.uid, request.flags, request.active);
         self.upstream.call(&call, operation).await?;
@@ -99,9 +154,9 @@ impl UserService for Users {
         request: Request<DeleteUserRequest>,
     ) -> Result<Response<DeleteUserResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(call, op::USER_DEL, &Asked::PLAIN)?;
+        let mut rules = Rules::new(call, op::USER_DEL, &Asked::PLAIN).await?;
         rules.id("uid", request.uid);
-        let call = rules.check()?;
+        let call = rules.check().await?;
 
         let operation = Operation::user_del(request.uid);
         self.upstream.call(&call, operation).await?;
@@ -119,12 +174,12 @@ impl UserService for Users {
             // It takes the tokens of every app along.
             TokenDeletion::UserDel => (op::USER_DEL, Asked::to_grant(None)),
         };
-        let mut rules = Rules::new(call, op, &asked)?;
+        let mut rules = Rules::new(call, op, &asked).await?;
         rules.id("uid", request.uid);
         if let Some(app_id) = app_id {
             rules.app_id("app_id", app_id);
         }
-        let call = rules.check()?;
+        let call = rules.check().await?;
 
         let operation = match self.token_deletion {
             TokenDeletion::UserToken => Operation::user_token_delete(request.uid, app_id),
@@ -140,10 +195,10 @@ impl UserService for Users {
     ) -> Result<Response<RegenerateUserTokenResponse>, Status> {
         let (call, request) = split(request);
         let asked = Asked::to_grant(Some(&request.app_id));
-        let mut rules = Rules::new(call, op::USER_TOKEN, &asked)?;
+        let mut rules = Rules::new(call, op::USER_TOKEN, &asked).await?;
         rules.id("uid", request.uid);
         rules.app_id("app_id", &request.app_id);
-        let call = rules.check()?;
+        let call = rules.check().await?;
 
         let operation = Operation::user_token(request.uid, &request.app_id);
         let user = self.upstream.call(&call, operation).await?;
@@ -158,12 +213,12 @@ impl UserService for Users {
         request: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
         let (call, request) = split(request);
-        let mut rules = Rules::new(call, op::USERS_GET, &Asked::PLAIN)?;
+        let mut rules = Rules::new(call, op::USERS_GET, &Asked::PLAIN).await?;
         if let Some(pattern) = &request.address_pattern {
             rules.address("address_pattern", pattern);
         }
         rules.count(request.count);
-        let call = rules.check()?;
+        let call = rules.check().await?;
 
         let operation = Operation::users_get(request.address_pattern.as_deref(), request.count);
         let reply::Users(users) = self.upstream.call(&call, operation).await?;

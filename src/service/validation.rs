@@ -8,7 +8,7 @@ use prost_types::Duration;
 use tonic::Status;
 use uuid::{Uuid, fmt::Hyphenated};
 
-use super::allowed;
+use super::pass;
 use crate::{
     call::{Asked, Context},
     status::{self, Rule, Violations},
@@ -43,26 +43,38 @@ type Problem = (Rule, &'static str);
 impl Rules {
     /// Begins to check the request of a call, which becomes the operation `op`. The status
     /// is a denial if the caller may not make it, or not so often.
-    pub(super) fn new(call: Context, op: &'static str, asked: &Asked<'_>) -> Result<Self, Status> {
-        allowed(&call, call.gate.admit(&call, asked))?;
-        Ok(Self {
+    pub(super) async fn new(
+        mut call: Context,
+        op: &'static str,
+        asked: &Asked<'_>,
+    ) -> Result<Self, Status> {
+        pass(&mut call, |call| call.gate.admit(call, asked)).await?;
+        let key = call.record.key().cloned();
+        let mut rules = Self {
             call,
             op,
             units: asked.units,
             violations: Violations::default(),
-        })
+        };
+        if let Some(key) = key
+            && let Some((rule, allowed)) = problem_of_text(&key)
+        {
+            rules.require(false, rule, "key", allowed);
+        }
+        Ok(rules)
     }
 
     /// The call to carry out, which counts against the limits of its caller and its app
-    /// from now on. The status is `INVALID_ARGUMENT` if any rule is broken, and a denial if
+    /// from now on, and an item of a stream against its deadline. The status is `INVALID_ARGUMENT` if any rule is broken, and a denial if
     /// there is no room.
-    pub(super) fn check(self) -> Result<Context, Status> {
+    pub(super) async fn check(self) -> Result<Context, Status> {
         let mut call = self.call;
         if !self.violations.is_empty() {
             let draft = status::invalid_request(self.op, self.violations);
             return Err(draft.into_status(call.record.id()));
         }
-        call.slot = allowed(&call, call.gate.begin(&call, self.units))?;
+        call.slot = pass(&mut call, |call| call.gate.begin(call, self.units)).await?;
+        call.due = call.due.admitted();
         Ok(call)
     }
 

@@ -201,7 +201,29 @@ pub fn answer_lost(op: &str) -> Draft {
         .never_retried()
 }
 
-/// The status of a call that a panic ended.
+/// The status of a stream that ends because the server or its connection does.
+#[must_use]
+pub fn draining() -> Draft {
+    Draft::new(
+        Code::Unavailable,
+        Reason::Draining,
+        "the server stops, or the connection has reached its age; items without an answer were \
+         not sent, so send them in a new stream",
+    )
+}
+
+/// The status of a stream to which no item came for this time.
+#[must_use]
+pub fn stream_idle(timeout: Duration) -> Draft {
+    let timeout = humantime::format_duration(timeout);
+    Draft::new(
+        Code::DeadlineExceeded,
+        Reason::StreamIdle,
+        format!("no item came for {timeout}; every item is answered, so send more in a new stream"),
+    )
+}
+
+/// The status of a call, or an item of a stream, that a panic ended.
 #[must_use]
 pub fn panicked() -> Draft {
     Draft::new(Code::Internal, Reason::InternalPanic, DEFECT)

@@ -70,6 +70,11 @@ pub enum Reason {
     /// No answer was recorded of the call that was the first with its `request_id`, so that
     /// its outcome is unknown.
     AnswerLost,
+    /// The server stops, or the connection has reached its age, so that a stream ended. What
+    /// has no answer was not sent.
+    Draining,
+    /// No item of a stream came for as long as it may be idle.
+    StreamIdle,
     /// A defect of the facade.
     InternalPanic,
 }
@@ -138,6 +143,8 @@ impl Reason {
             Self::AuditUnavailable => "AUDIT_UNAVAILABLE",
             Self::StoreUnavailable => "STORE_UNAVAILABLE",
             Self::AnswerLost => "ANSWER_LOST",
+            Self::Draining => "DRAINING",
+            Self::StreamIdle => "STREAM_IDLE",
             Self::InternalPanic => "INTERNAL_PANIC",
         }
     }

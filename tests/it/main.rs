@@ -30,6 +30,7 @@ mod secrets;
 mod shutdown;
 mod statuses;
 mod store;
+mod streams;
 mod support;
 mod telemetry;
 mod tls;

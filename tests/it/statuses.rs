@@ -5,16 +5,17 @@ use http_body_util::Full;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use mesibo_grpc::{
     proto::{
-        CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse,
-        DeleteUserTokenRequest, DeleteUserTokenResponse, EditUserRequest, EditUserResponse,
-        ListUsersRequest, ListUsersResponse, RegenerateUserTokenRequest,
-        RegenerateUserTokenResponse, SendMessageRequest,
+        CreateUserRequest, CreateUserResponse, CreateUsersRequest, CreateUsersResponse,
+        DeleteUserRequest, DeleteUserResponse, DeleteUserTokenRequest, DeleteUserTokenResponse,
+        EditUserRequest, EditUserResponse, ListUsersRequest, ListUsersResponse,
+        RegenerateUserTokenRequest, RegenerateUserTokenResponse, SendMessageRequest,
         user_service_server::{UserService, UserServiceServer},
     },
     server::{Server, ServerMetrics, Services},
 };
 use tokio::net::TcpStream;
-use tonic::{Code, Request, Response, Status};
+use tokio_stream::Empty;
+use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::{
@@ -152,7 +153,9 @@ struct Defective;
 #[tonic::async_trait]
 #[rustfmt::skip]
 impl UserService for Defective {
+    type CreateUsersStream = Empty<Result<CreateUsersResponse, Status>>;
     async fn create_user(&self, _: Request<CreateUserRequest>) -> Result<Response<CreateUserResponse>, Status> { panic!("a secret of the inside") }
+    async fn create_users(&self, _: Request<Streaming<CreateUsersRequest>>) -> Result<Response<Self::CreateUsersStream>, Status> { panic!() }
     async fn edit_user(&self, _: Request<EditUserRequest>) -> Result<Response<EditUserResponse>, Status> { panic!() }
     async fn delete_user(&self, _: Request<DeleteUserRequest>) -> Result<Response<DeleteUserResponse>, Status> { panic!() }
     async fn delete_user_token(&self, _: Request<DeleteUserTokenRequest>) -> Result<Response<DeleteUserTokenResponse>, Status> { panic!() }

@@ -51,6 +51,20 @@ pub(crate) const MAX_DEADLINE: Setting<Duration> =
         .default("60s")
         .help("Longest deadline; a later one is brought forward to it");
 
+pub(crate) const STREAM_WINDOW: Setting<usize> =
+    Setting::new(Group::Limits, "stream-window", "NUMBER", values::number)
+        .default("64")
+        .help("Most items of a stream in flight at a time; the client waits with those above");
+
+pub(crate) const STREAM_IDLE_TIMEOUT: Setting<Duration> = Setting::new(
+    Group::Limits,
+    "stream-idle-timeout",
+    "DURATION",
+    values::duration,
+)
+.default("5m")
+.help("Time without an item in flight after which a stream is ended");
+
 pub(crate) const MAX_CONNECTIONS: Setting<usize> =
     Setting::new(Group::Limits, "max-connections", "NUMBER", values::number)
         .default("10000")

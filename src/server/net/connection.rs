@@ -26,7 +26,7 @@ use crate::{
         metrics::ServerMetrics,
         rpc::{
             Stack,
-            usage::{Activity, Usage},
+            usage::{Activity, STREAM_BYTES, Usage},
         },
     },
 };
@@ -56,8 +56,14 @@ const MAX_FAULTY_STREAMS: usize = 1024;
 /// round trip of 10 ms, one call sends 6 MiB a second.
 const STREAM_WINDOW: u32 = 64 << 10;
 
-/// How much of all request bodies of a connection h2 holds until they are read.
-const CONNECTION_WINDOW: u32 = 256 << 10;
+/// How much of all request bodies of a connection h2 holds until they are read. Streams that
+/// wait for their rate leave their windows full, and must not hold up the other calls of the
+/// connection. What h2 needs besides for frames of less than 256 bytes it bounds by half of
+/// this, and ends the connection above it: a full window of small items has 300 KiB of that.
+/// The memory of both is counted with each stream, [`STREAM_BYTES`].
+const CONNECTION_WINDOW: u32 = 4 << 20;
+
+const _: () = assert!(STREAM_WINDOW as usize * 4 <= STREAM_BYTES);
 
 /// How much of a response h2 holds for a peer that does not read it.
 const SEND_BUFFER: usize = 64 << 10;

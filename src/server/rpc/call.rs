@@ -149,6 +149,8 @@ impl Call {
             return;
         }
         let failure = record.failure();
+        let is_of_items = self.policy.is_some_and(Policy::is_stream_of_items);
+        let items = is_of_items.then(|| record.items());
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
@@ -158,6 +160,8 @@ impl Call {
                     code,
                     reason = refusal.map(Refusal::reason),
                     skipped = skipped.flatten().filter(|&skipped| skipped > 0),
+                    items = items.map(|(items, _)| items),
+                    failed_items = items.map(|(_, failed)| failed),
                     upstream = record.outcome(),
                     upstream_code = failure.and_then(|failure| failure.code.as_deref()),
                     error = failure.and_then(|failure| failure.error.as_deref()),

@@ -10,11 +10,13 @@
 //! - `messages`: the messages in a body
 //! - `usage`: what connections and their calls take of the server
 //! - `timeout`: the deadline that a client sets
+//! - `items`: what is counted of the items of streams
 //! - [`services`]: the services by their names
 //! - `health`: the health service
 
 mod call;
 pub(super) mod health;
+mod items;
 mod messages;
 mod protocol;
 pub(super) mod refusals;
@@ -42,7 +44,7 @@ use crate::{
     access::{Access, Admitted, Standing},
     call::{
         Context, Denial, Memory, Peer, Policy, Record,
-        context::{Due, Gate},
+        context::{Due, Gate, ItemObserver},
         policy::Audience,
     },
     status::{self, Draft},
@@ -50,6 +52,7 @@ use crate::{
 };
 use call::Call;
 use health::Watches;
+use items::Items;
 use refusals::Refusals;
 use request_body::{Pauses, RequestBody, Terms};
 use response_body::{Bounds, ResponseBody};
@@ -78,6 +81,7 @@ pub(super) struct Shared {
 struct Guard {
     access: Access,
     gate: Arc<dyn Gate>,
+    observer: Arc<dyn ItemObserver>,
 }
 
 /// A response, and what bounds it.
@@ -89,10 +93,19 @@ struct Answer {
 impl Stack {
     /// Services for calls that `access` admits.
     pub(super) fn guarded(services: Services, access: Access, shared: Shared) -> Self {
-        let gate: Arc<dyn Gate> = Arc::new(access.clone());
+        let observer = Items {
+            access: access.clone(),
+            refusals: shared.refusals.clone(),
+            metrics: shared.metrics.clone(),
+        };
+        let guard = Guard {
+            gate: Arc::new(access.clone()),
+            access,
+            observer: Arc::new(observer),
+        };
         Self {
             services,
-            guard: Some(Guard { access, gate }),
+            guard: Some(guard),
             budget: Arc::new(Budget::of_grpc(&shared.limits, &shared.metrics)),
             shared,
         }
@@ -171,7 +184,7 @@ impl Stack {
         let due = due(self.shared.deadlines, policy, request.headers())?;
         let memory = self
             .budget
-            .take(usage, admitted.is_some(), request.headers())
+            .take(usage, admitted.is_some(), policy, request.headers())
             .map_err(|_| status::request_memory())?;
         request.body_mut().admit(self.terms(policy, memory.clone()));
         let bounds = Bounds {
@@ -190,6 +203,7 @@ impl Stack {
                 peer: peer.clone(),
                 memory,
                 gate: Arc::clone(&guard.gate),
+                observer: Arc::clone(&guard.observer),
                 slot: None,
             };
             request.extensions_mut().insert(context);

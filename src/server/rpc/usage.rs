@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     call::{
-        Memory,
+        Memory, Policy,
         memory::{Exhausted, Pool},
     },
     server::{
@@ -24,6 +24,10 @@ use crate::{
 /// first buffer of its message, and its response. Measured: 12 KiB with a body that never
 /// comes.
 const CALL_BYTES: usize = 12 << 10;
+
+/// The memory of a stream of items besides that of its items: what arrives before it is
+/// read, and what the frames take in which that comes.
+pub(in crate::server) const STREAM_BYTES: usize = 256 << 10;
 
 /// The memory of a header besides its name and its value.
 const HEADER_BYTES: usize = 128;
@@ -108,6 +112,7 @@ impl Budget {
         &self,
         usage: &Usage,
         has_caller: bool,
+        policy: &Policy,
         headers: &HeaderMap,
     ) -> Result<Memory, Exhausted> {
         let pool = if has_caller {
@@ -119,9 +124,14 @@ impl Budget {
             .iter()
             .map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES)
             .sum();
+        let of_stream = if policy.is_stream_of_items() {
+            STREAM_BYTES
+        } else {
+            0
+        };
         Memory::take(
             [usage.memory.clone(), pool.clone()],
-            CALL_BYTES + of_headers,
+            CALL_BYTES + of_headers + of_stream,
         )
     }
 

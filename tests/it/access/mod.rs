@@ -120,7 +120,7 @@ fn paths() -> Vec<String> {
             }
         }
     }
-    assert_eq!(paths.len(), 12);
+    assert_eq!(paths.len(), 14);
     paths
 }
 

@@ -138,6 +138,7 @@ fn listening_in(backend: &Backend, headers: Arc<Mutex<Vec<HeaderMap>>>) -> Facad
             AuditLog::start(config.audit.clone(), config.log_format).unwrap(),
         ),
         config.token_deletion,
+        config.streams,
     );
     let service = UserServiceServer::new(users);
     Facade::serving(
