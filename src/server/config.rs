@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{net::tls::Tls, rpc::usage::STREAM_BYTES};
+use super::net::tls::Tls;
 
 /// Largest request message of the health service, in bytes.
 pub const MAX_HEALTH_REQUEST_BYTES: usize = 1 << 10;
@@ -98,6 +98,10 @@ pub struct Limits {
 /// Every client can make them: they must not keep callers out, nor may what arrives on the
 /// gRPC port keep probes out on the port for health.
 const SHARE_WITHOUT_CALLER: usize = 8;
+
+/// The memory of a stream of items besides that of its items: what arrives before it is
+/// read, and what the frames take in which that comes.
+pub(super) const STREAM_BYTES: usize = 256 << 10;
 
 /// Memory that a call takes besides that of its message, at the most.
 const CALL_ROOM: usize = (64 << 10) + STREAM_BYTES;

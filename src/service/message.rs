@@ -12,7 +12,7 @@ use super::{
     once::Once,
     split,
     streams::{self, Answers, Outcome, StreamLimits, Streamed},
-    validation::{MAX_ENTRIES, Rules, recipients_of},
+    validation::{Checks, MAX_ENTRIES, Rules, recipients_of},
 };
 use crate::{
     call::{Asked, Context},
@@ -81,28 +81,14 @@ impl Streamed for Messages {
         };
         let asked = Asked::to_send(&request.from_address).for_each_of(receivers);
         let mut rules = Rules::new(call, op::MESSAGE, &asked).await?;
-        rules.address("from_address", &request.from_address);
-        let recipient = match &request.recipient {
-            Some(Recipient::ToAddress(addresses)) => {
-                rules.recipients("to_address", addresses);
-                operation::Recipient::To(addresses)
-            }
-            Some(Recipient::Gid(gid)) => {
-                rules.id("gid", *gid);
-                operation::Recipient::Group(*gid)
-            }
-            None => {
-                let allowed = "must be to_address or gid";
-                rules.require(false, Rule::Required, "recipient", allowed);
-                // Never sent, for the rule is broken.
-                operation::Recipient::To("")
-            }
-        };
-        let expiry_seconds = rules.seconds("expiry", request.expiry);
-        rules.message(&request.message);
-        let request_id = rules.request_id(request.request_id.as_deref());
+        let (expiry_seconds, request_id) = check(&mut rules, &request);
         let call = rules.check().await?;
-
+        let recipient = match &request.recipient {
+            Some(Recipient::ToAddress(addresses)) => operation::Recipient::To(addresses),
+            Some(Recipient::Gid(gid)) => operation::Recipient::Group(*gid),
+            // Never sent, for a rule is broken.
+            None => operation::Recipient::To(""),
+        };
         let operation = Operation::message(&Message {
             from: &request.from_address,
             recipient,
@@ -144,4 +130,29 @@ impl Streamed for Messages {
             replayed: outcome.replayed,
         }
     }
+}
+
+/// The rules of a message that it breaks, by field, without those that are about its caller.
+#[must_use]
+pub fn problems(request: &SendMessageRequest) -> Vec<(String, String)> {
+    let mut checks = Checks::default();
+    check(&mut checks, request);
+    checks.problems()
+}
+
+/// Checks the rules of a message, and gives its expiry in seconds and its id.
+fn check(rules: &mut Checks, request: &SendMessageRequest) -> (Option<u64>, Option<Uuid>) {
+    rules.address("from_address", &request.from_address);
+    match &request.recipient {
+        Some(Recipient::ToAddress(addresses)) => rules.recipients("to_address", addresses),
+        Some(Recipient::Gid(gid)) => rules.id("gid", *gid),
+        None => {
+            let allowed = "must be to_address or gid";
+            rules.require(false, Rule::Required, "recipient", allowed);
+        }
+    }
+    let expiry_seconds = rules.seconds("expiry", request.expiry);
+    rules.message(&request.message);
+    let request_id = rules.request_id(request.request_id.as_deref());
+    (expiry_seconds, request_id)
 }

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{
     Upstream, split,
     streams::{self, Answers, Outcome, StreamLimits, Streamed},
-    validation::Rules,
+    validation::{Checks, Rules},
 };
 use crate::{
     call::{Asked, Context},
@@ -71,9 +71,7 @@ impl Streamed for Users {
     async fn admit(call: Context, request: CreateUserRequest) -> Result<Admitted, Status> {
         let asked = Asked::to_grant(Some(&request.app_id));
         let mut rules = Rules::new(call, op::USER_ADD, &asked).await?;
-        rules.address("address", &request.address);
-        rules.app_id("app_id", &request.app_id);
-        let expiry_minutes = rules.minutes("token_expiry", request.token_expiry);
+        let expiry_minutes = check(&mut rules, &request);
         let call = rules.check().await?;
 
         let operation = Operation::user_add(&UserAdd {
@@ -226,6 +224,21 @@ impl UserService for Users {
             users: users.into_iter().map(|user| listed(&call, user)).collect(),
         }))
     }
+}
+
+/// The rules of a user that it breaks, by field, without those that are about its caller.
+#[must_use]
+pub fn problems(request: &CreateUserRequest) -> Vec<(String, String)> {
+    let mut checks = Checks::default();
+    check(&mut checks, request);
+    checks.problems()
+}
+
+/// Checks the rules of a user, and gives the expiry of its token in minutes.
+fn check(rules: &mut Checks, request: &CreateUserRequest) -> Option<u64> {
+    rules.address("address", &request.address);
+    rules.app_id("app_id", &request.app_id);
+    rules.minutes("token_expiry", request.token_expiry)
 }
 
 /// A user as its row has it, with its token if the caller may read it.

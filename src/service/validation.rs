@@ -2,7 +2,11 @@
 //! often, then the rules of the contract, and then the limits that carrying it out counts
 //! against. All rules are checked, so that a caller learns of every mistake at once.
 
-use std::{collections::HashMap, num::NonZeroU32};
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    ops::{Deref, DerefMut},
+};
 
 use prost_types::Duration;
 use tonic::Status;
@@ -34,6 +38,12 @@ pub(super) struct Rules {
     call: Context,
     op: &'static str,
     units: NonZeroU32,
+    checks: Checks,
+}
+
+/// The rules that a request was found to break.
+#[derive(Default)]
+pub(super) struct Checks {
     violations: Violations,
 }
 
@@ -54,7 +64,7 @@ impl Rules {
             call,
             op,
             units: asked.units,
-            violations: Violations::default(),
+            checks: Checks::default(),
         };
         if let Some(key) = key
             && let Some((rule, allowed)) = problem_of_text(&key)
@@ -69,13 +79,36 @@ impl Rules {
     /// there is no room.
     pub(super) async fn check(self) -> Result<Context, Status> {
         let mut call = self.call;
-        if !self.violations.is_empty() {
-            let draft = status::invalid_request(self.op, self.violations);
+        let violations = self.checks.violations;
+        if !violations.is_empty() {
+            let draft = status::invalid_request(self.op, violations);
             return Err(draft.into_status(call.record.id()));
         }
         call.slot = pass(&mut call, |call| call.gate.begin(call, self.units)).await?;
         call.due = call.due.admitted();
         Ok(call)
+    }
+}
+
+impl Deref for Rules {
+    type Target = Checks;
+
+    fn deref(&self) -> &Checks {
+        &self.checks
+    }
+}
+
+impl DerefMut for Rules {
+    fn deref_mut(&mut self) -> &mut Checks {
+        &mut self.checks
+    }
+}
+
+impl Checks {
+    /// The rules that are broken, by field, in words.
+    pub(super) fn problems(self) -> Vec<(String, String)> {
+        let listed = self.violations.into_listed().into_iter();
+        listed.map(|it| (it.field, it.description)).collect()
     }
 
     /// An id is not 0.

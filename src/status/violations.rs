@@ -160,7 +160,8 @@ impl Violations {
     }
 
     /// The violations for `BadRequest`, the last of which counts those left out.
-    pub(super) fn into_listed(mut self) -> Vec<FieldViolation> {
+    #[must_use]
+    pub fn into_listed(mut self) -> Vec<FieldViolation> {
         if self.left_out > 0 {
             let rest = format!("and {} more violations", self.left_out);
             self.listed.push(FieldViolation::new("", rest));

@@ -22,11 +22,11 @@ use super::{accept::Throttle, http1, proxy_protocol, tls::Tls};
 use crate::{
     call::{Certificate, Peer, Stop, Stopping},
     server::{
-        config::Limits,
+        config::{Limits, STREAM_BYTES},
         metrics::ServerMetrics,
         rpc::{
             Stack,
-            usage::{Activity, STREAM_BYTES, Usage},
+            usage::{Activity, Usage},
         },
     },
 };

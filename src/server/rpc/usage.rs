@@ -15,7 +15,7 @@ use crate::{
         memory::{Exhausted, Pool},
     },
     server::{
-        config::{Limits, MAX_WATCHES, MAX_WATCHES_PER_CONNECTION},
+        config::{Limits, MAX_WATCHES, MAX_WATCHES_PER_CONNECTION, STREAM_BYTES},
         metrics::ServerMetrics,
     },
 };
@@ -24,10 +24,6 @@ use crate::{
 /// first buffer of its message, and its response. Measured: 12 KiB with a body that never
 /// comes.
 const CALL_BYTES: usize = 12 << 10;
-
-/// The memory of a stream of items besides that of its items: what arrives before it is
-/// read, and what the frames take in which that comes.
-pub(in crate::server) const STREAM_BYTES: usize = 256 << 10;
 
 /// The memory of a header besides its name and its value.
 const HEADER_BYTES: usize = 128;

@@ -147,7 +147,11 @@ async fn a_connection_that_has_its_age_ends_its_streams_as_a_stop_does() {
     let mut streams = 0;
     loop {
         let known = answered.clone();
-        let mut stream = Messages::open(&facade.channel).await;
+        // The connection may end while the stream begins.
+        let opened = Messages::open_with(&facade.channel, Request::new).await;
+        let Ok(mut stream) = opened else {
+            continue;
+        };
         streams += 1;
         let rest = texts(6000).filter(move |text| !known.contains(text));
         stream.send_all(rest.map(|text| item(&text)));
