@@ -7,6 +7,8 @@ mod access;
 mod attacks;
 mod audit;
 mod call;
+mod chaos;
+mod clocks;
 mod deadlines;
 mod deploy;
 mod documents;

@@ -150,7 +150,8 @@ fn message(number: usize) -> SendMessageRequest {
     }
 }
 
-fn setting(name: &str, default: u64) -> u64 {
+/// A number that the environment sets.
+pub fn setting(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 

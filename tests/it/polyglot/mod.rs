@@ -51,7 +51,7 @@ const TEXT: &str = "Hello 🌍! שלום, مرحبا & 1+1=2, 100%\nsecond line\
 const SERVICE_CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/service-config.json");
 
 /// The folder of an example, if it is built.
-fn example(language: &str) -> Option<PathBuf> {
+pub fn example(language: &str) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("examples")
         .join(language);
@@ -199,7 +199,7 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// A script of this folder, in the environment of the Python example.
-fn python(script: &str) -> Option<Command> {
+pub fn python(script: &str) -> Option<Command> {
     let folder = example("python")?;
     let mut python = Command::new(folder.join("build/venv/bin/python"));
     python

@@ -4,6 +4,7 @@ pub mod backend;
 pub mod emulator;
 pub mod facade;
 pub mod http2;
+pub mod postgres;
 pub mod process;
 pub mod thread;
 
@@ -19,6 +20,7 @@ use std::{
 pub use backend::{Answer, Backend};
 pub use emulator::Emulator;
 pub use facade::Facade;
+pub use postgres::Postgres;
 pub use process::Process;
 use serde_json::Value;
 use tempfile::NamedTempFile;
