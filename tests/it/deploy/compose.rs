@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mesibo_grpc::cli::Task;
+use mesibo_grpc::{cli::Task, store::Location};
 use serde_json::Value;
 
 use super::{
@@ -64,6 +64,42 @@ fn serve_starts_with_what_it_is_given() {
 }
 
 #[test]
+fn serve_keeps_its_ids_in_a_postgres_that_nobody_else_reaches() {
+    let compose = document("compose.yaml");
+    let services = &compose["services"];
+    let (serve, config) = (&services["serve"], serve(&compose).config());
+    let Location::Postgres(url) = config.store.location else {
+        panic!("another store: {}", config.store.location);
+    };
+    let host = url.host_str().unwrap();
+    let postgres = &services[host];
+    let health = text(serve, &format!("/depends_on/{host}/condition"));
+    assert_eq!(health, "service_healthy");
+    assert_eq!(postgres["profiles"], serve["profiles"]);
+    let environment = &postgres["environment"];
+    assert_eq!(environment["POSTGRES_USER"], url.username());
+    let database = url.path().trim_start_matches('/');
+    assert_eq!(environment["POSTGRES_DB"], database);
+    let password = &serve["environment"]["MESIBO_GRPC_STORE_PASSWORD_FILE"];
+    assert_eq!(environment["POSTGRES_PASSWORD_FILE"], *password);
+    let secret = password.as_str().unwrap().rsplit('/').next().unwrap();
+    assert_eq!(words(&postgres["secrets"]), [secret]);
+
+    // It speaks in plaintext, on a network of the two.
+    assert!(config.store.allow_plaintext);
+    assert_eq!(postgres.get("ports"), None);
+    let networks = words(&postgres["networks"]);
+    assert_eq!(networks, ["store"]);
+    assert_eq!(compose["networks"]["store"]["internal"], true);
+    for (name, service) in services.as_object().unwrap() {
+        let is_on_it = service
+            .get("networks")
+            .is_some_and(|on| words(on).contains(&networks[0]));
+        assert_eq!(is_on_it, [host, "serve"].contains(&name.as_str()), "{name}");
+    }
+}
+
+#[test]
 fn the_sandbox_publishes_what_it_listens_on_to_this_machine_alone() {
     let compose = document("compose.yaml");
     let service = &compose["services"]["sandbox"];
@@ -76,7 +112,8 @@ fn the_sandbox_publishes_what_it_listens_on_to_this_machine_alone() {
         listens.map(|address| address.port()).into()
     );
     for (name, service) in compose["services"].as_object().unwrap() {
-        for port in words(&service["ports"]) {
+        let ports = service.get("ports").map_or(Vec::new(), words);
+        for port in ports {
             assert!(
                 name == "serve" || port.starts_with("127.0.0.1:"),
                 "{name}: {port}"

@@ -9,7 +9,7 @@ use super::{
     start::{Start, brought},
     text, tool, words,
 };
-use crate::support::process::command;
+use crate::support::{Postgres, process::command};
 
 /// Mesibo disables an application whose token is used from more IP addresses.
 const MAX_ADDRESSES: u64 = 5;
@@ -52,8 +52,11 @@ impl Manifests {
         let container = self.container();
         let mut start = Start::of_image(words(&container["args"]));
         for variable in list(container, "/env") {
-            let (name, value) = (text(variable, "/name"), text(variable, "/value"));
-            start.env.insert(name.into(), value.into());
+            let value = match variable.pointer("/valueFrom/secretKeyRef") {
+                None => text(variable, "/value").to_owned(),
+                Some(of) => files_of("Secret", &of["name"], made)[text(of, "/key")].clone(),
+            };
+            start.env.insert(text(variable, "/name").into(), value);
         }
         for mount in list(container, "/volumeMounts") {
             let volumes = list(self.pod(), "/volumes");
@@ -86,6 +89,11 @@ fn content(volume: &Value, made: &[Value]) -> BTreeMap<String, String> {
         Some(secret) => ("Secret", &secret["secretName"]),
         None => ("ConfigMap", at(volume, "/configMap/name")),
     };
+    files_of(kind, name, made)
+}
+
+/// The files of a Secret or `ConfigMap` that was made, by their names.
+fn files_of(kind: &str, name: &Value, made: &[Value]) -> BTreeMap<String, String> {
     let source = made
         .iter()
         .find(|object| object["kind"] == kind && object["metadata"]["name"] == *name)
@@ -142,10 +150,20 @@ fn the_pods_serve_with_what_the_commands_of_the_document_made() {
     let (Some(manifests), Some(made)) = (Manifests::render(), made()) else {
         return;
     };
+    let Some(postgres) = Postgres::start() else {
+        return;
+    };
     let image = format!("mesibo-grpc:{}", env!("CARGO_PKG_VERSION"));
     assert_eq!(manifests.container()["image"], image);
-    let start = manifests.start(&made);
+    let mut start = manifests.start(&made);
     let config = start.config();
+    // Over the network it takes TLS.
+    let store = config.store.location.to_string();
+    assert_eq!(store, "postgres://db.example.com/mesibo");
+    assert!(config.store.location.is_remote() && !config.store.allow_plaintext);
+    start
+        .env
+        .insert("MESIBO_GRPC_STORE".into(), postgres.url("postgres"));
     assert!(config.server.tls.is_some());
     let ports = [
         ("grpc", Some(config.server.listen)),
@@ -176,6 +194,24 @@ fn the_pods_serve_with_what_the_commands_of_the_document_made() {
         let mut check = command(&["health", "--address", &health, "--service", service]);
         printed(&mut check);
     }
+}
+
+#[test]
+fn more_than_one_pod_does_not_start_without_a_store_that_they_share() {
+    let Some(manifests) = Manifests::render() else {
+        return;
+    };
+    let least = at(manifests.spec("HorizontalPodAutoscaler"), "/minReplicas");
+    assert!(least.as_u64().unwrap() > 1);
+    let variables = list(manifests.container(), "/env");
+    let store = variables
+        .iter()
+        .find(|variable| variable["name"] == "MESIBO_GRPC_STORE");
+    let secret = at(store.unwrap(), "/valueFrom/secretKeyRef");
+    assert_eq!(secret.get("optional"), None);
+    let rules = list(manifests.spec("NetworkPolicy"), "/egress");
+    let ports = rules.iter().flat_map(|rule| list(rule, "/ports"));
+    assert!(ports.into_iter().any(|port| port["port"] == 5432));
 }
 
 #[test]

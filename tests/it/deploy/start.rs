@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{image, read};
 use crate::{
-    support::{Process, TOKEN, process::command, write_private},
+    support::{Process, TOKEN, postgres::PASSWORD, process::command, write_private},
     tls::authority::{Authority, Identity},
 };
 
@@ -21,6 +21,8 @@ pub struct Start {
     pub env: BTreeMap<String, String>,
     /// What the files hold that it finds, by their paths.
     pub files: BTreeMap<String, String>,
+    /// The paths of folders that it may write to.
+    pub folders: Vec<String>,
 }
 
 /// What an operator brings along, by the names of the files in docs/operations.md.
@@ -31,6 +33,11 @@ pub fn brought() -> BTreeMap<&'static str, String> {
         ("settings.toml", read("settings.toml")),
         ("tls.crt", certificate),
         ("tls.key", key),
+        (
+            "store-url",
+            "postgres://mesibo@db.example.com/mesibo".to_owned(),
+        ),
+        ("store-password", PASSWORD.to_owned()),
     ])
 }
 
@@ -96,12 +103,16 @@ impl Start {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             write_private(&path, content);
         }
+        for path in &self.folders {
+            fs::create_dir_all(root.path().join(path.trim_start_matches('/'))).unwrap();
+        }
         root
     }
 
     /// A word of the command line, in which a path is one in the folder.
     fn in_root(&self, root: &Path, word: &str) -> String {
-        self.files.keys().fold(word.to_owned(), |word, path| {
+        let paths = self.files.keys().chain(&self.folders);
+        paths.fold(word.to_owned(), |word, path| {
             word.replace(
                 path,
                 root.join(path.trim_start_matches('/')).to_str().unwrap(),

@@ -17,13 +17,16 @@ const INSTALLED: &str = "/usr/local/bin/mesibo-grpc";
 /// Where systemd puts credentials; the unit says it by `%d`.
 const CREDENTIALS: &str = "/run/credentials/mesibo-grpc.service";
 
+/// Where systemd puts the state of units, by their names; the unit says it by `%S`.
+const STATE: &str = "/var/lib";
+
 /// The values of a directive.
 fn values(directive: &str) -> Vec<String> {
     let unit = read(UNIT);
     let prefix = format!("{directive}=");
     let lines = unit.lines().filter_map(|line| line.strip_prefix(&prefix));
     lines
-        .map(|value| value.replace("%d", CREDENTIALS))
+        .map(|value| value.replace("%d", CREDENTIALS).replace("%S", STATE))
         .collect()
 }
 
@@ -49,6 +52,10 @@ fn start() -> Start {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
         files: [settings].into_iter().chain(credentials).collect(),
+        folders: values("StateDirectory")
+            .iter()
+            .map(|name| format!("{STATE}/{name}"))
+            .collect(),
     }
 }
 
@@ -61,7 +68,10 @@ fn the_unit_serves_and_has_the_time_to_stop() {
     let files = config.server.limits.max_connections + config.apps[0].upstream.max_in_flight;
     assert!(values("LimitNOFILE")[0].parse::<usize>().unwrap() > files);
 
-    let (server, _files) = start().run();
+    // What it remembers is in the one folder that it may write to.
+    assert_eq!(values("StateDirectoryMode"), ["0700"]);
+    let (server, files) = start().run();
+    assert!(files.path().join("var/lib/mesibo-grpc/store.db").exists());
     let address = format!("http://{}", server.address);
     printed(&mut command(&["health", "--address", &address]));
     let (_, fails) = (server, command(&["serve"]).output().unwrap());
