@@ -20,7 +20,7 @@ use tonic_prost::{ProstDecoder, ProstEncoder};
 
 /// Most fields of a message, entries of lists included. Lists of the contract have at most
 /// 1,000 entries, and those that are somewhat longer still get a status that names them.
-const MAX_FIELDS: usize = 10_000;
+pub(crate) const MAX_FIELDS: usize = 10_000;
 
 /// The text of the status of a message with more fields.
 pub(crate) const TOO_MANY_FIELDS: &str =

@@ -5,7 +5,8 @@
 //! takes a minute, and fails if a figure is worse than twice its bar, three times over;
 //! `-- --growth` shows what calls, sizes, callers and connections do; `-- --against FILE`
 //! compares with another build of the program; `-- --stores [URL]` shows what once-only
-//! calls cost, with a PostgreSQL at the URL as well. Each server is a
+//! calls cost, with a PostgreSQL at the URL as well; `-- --doors` shows what a call in JSON
+//! costs beside one by gRPC, and fails above its bar. Each server is a
 //! process of its own, and gets the same load in turn, in several rounds, so that other
 //! load of the machine affects all of them.
 
@@ -15,6 +16,7 @@
 mod against;
 mod backend;
 mod bars;
+mod doors;
 mod growth;
 mod load;
 mod process;
@@ -72,6 +74,7 @@ fn main() {
             Some("plain") => yardsticks::plain(&args[1]).await,
             Some("--against") => against::measure(&args[1]).await,
             Some("--stores") => stores::measure(args.get(1), FULL).await,
+            Some("--doors") => return doors::measure(FULL).await,
             Some("--growth") => growth::measure(SHORT).await,
             Some("--short") => {
                 for _ in 0..TRIES {

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::server::{
     Config, Deadlines, Limits,
+    config::Doors,
     net::tls::{Files, Tls},
 };
 
@@ -28,11 +29,13 @@ impl Reader<'_> {
             );
             self.mistakes.push(settings::DEFAULT_DEADLINE.name(), what);
         }
+        let doors = self.doors();
         Config {
             listen: self.get(&settings::LISTEN),
             health_listen: self.find(&settings::HEALTH_LISTEN),
-            tls: self.tls(),
+            tls: self.tls(&doors),
             proxy_protocol: self.get(&settings::PROXY_PROTOCOL),
+            doors,
             deadlines,
             limits: self.limits(),
             worker_threads: self
@@ -59,7 +62,22 @@ impl Reader<'_> {
         listen
     }
 
-    fn tls(&mut self) -> Option<Tls> {
+    fn doors(&mut self) -> Doors {
+        let doors = Doors {
+            protocols: self.get(&settings::PROTOCOLS),
+            cors_origins: self.get(&settings::CORS_ORIGINS),
+        };
+        if !doors.cors_origins.is_empty() && !doors.speaks_http1() {
+            let what = format!(
+                "expected grpc-web or connect in {}, for browsers speak no gRPC",
+                settings::PROTOCOLS.name()
+            );
+            self.wrong(&settings::CORS_ORIGINS, what, None);
+        }
+        doors
+    }
+
+    fn tls(&mut self, doors: &Doors) -> Option<Tls> {
         let certificate = self.find(&settings::TLS_CERTIFICATE_FILE);
         let key = self.find(&settings::TLS_KEY_FILE);
         let client_ca = self.find(&settings::TLS_CLIENT_CA_FILE);
@@ -93,6 +111,7 @@ impl Reader<'_> {
             client_ca,
             client_crl,
             client_may_be_unknown,
+            http1: doors.speaks_http1(),
         };
         Tls::new(files)
             .map_err(|mistake| self.mistakes.push("tls", mistake))

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use http::HeaderValue;
+
 use super::net::tls::Tls;
 
 /// Largest request message of the health service, in bytes.
@@ -30,6 +32,9 @@ pub struct Config {
     /// version 2 of the PROXY protocol. Nobody but the balancer may reach the port then:
     /// whoever does can name any address.
     pub proxy_protocol: bool,
+    /// What is spoken on the gRPC port, and with whose web pages. The port for health
+    /// speaks gRPC.
+    pub doors: Doors,
     /// The deadlines of calls.
     pub deadlines: Deadlines,
     /// Limits on what peers may ask of the server.
@@ -41,6 +46,65 @@ pub struct Config {
     pub lame_duck: Duration,
     /// How long calls in flight may take to finish after the lame-duck time.
     pub shutdown_grace: Duration,
+}
+
+/// How a call may be spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// gRPC, over HTTP/2.
+    Grpc,
+    /// gRPC-Web, binary or text, over HTTP/2 and HTTP/1.1.
+    GrpcWeb,
+    /// Connect's protocol of unary calls, in JSON or protobuf, over HTTP/2 and HTTP/1.1.
+    Connect,
+}
+
+impl Dialect {
+    /// Every dialect.
+    pub const ALL: [Self; 3] = [Self::Grpc, Self::GrpcWeb, Self::Connect];
+
+    /// The name in settings, log lines and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::GrpcWeb => "grpc-web",
+            Self::Connect => "connect",
+        }
+    }
+}
+
+/// What is spoken on a port, and with whose web pages.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// The dialects that are spoken.
+    pub protocols: Vec<Dialect>,
+    /// The origins of web pages that may read responses, such as
+    /// `https://console.example.com`.
+    pub cors_origins: Vec<HeaderValue>,
+}
+
+impl Doors {
+    /// Those of a port that speaks gRPC alone.
+    #[must_use]
+    pub fn of_grpc() -> Self {
+        Self {
+            protocols: vec![Dialect::Grpc],
+            cors_origins: Vec::new(),
+        }
+    }
+
+    /// Whether a dialect is spoken.
+    #[must_use]
+    pub fn speaks(&self, dialect: Dialect) -> bool {
+        self.protocols.contains(&dialect)
+    }
+
+    /// Whether a dialect is spoken that HTTP/1.1 can carry.
+    #[must_use]
+    pub fn speaks_http1(&self) -> bool {
+        self.speaks(Dialect::GrpcWeb) || self.speaks(Dialect::Connect)
+    }
 }
 
 /// Limits on what peers may ask of the server.

@@ -1,7 +1,7 @@
 //! The metrics of the server, by the names that gRPC servers conventionally use.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -11,6 +11,7 @@ use prometheus_client::{
 };
 use tonic::Code;
 
+use super::config::Dialect;
 use crate::{
     call::{Policy, memory::Pool},
     telemetry::metrics::{PREFIX, seconds},
@@ -67,21 +68,29 @@ struct Inner {
 }
 
 struct Families {
-    started: Family<Labels<3>, Counter>,
-    handled: Family<Labels<4>, Counter>,
+    started: Family<Labels<4>, Counter>,
+    handled: Family<Labels<5>, Counter>,
     seconds: Family<Labels<3>, Histogram, Seconds>,
     items: Family<Labels<3>, Counter>,
 }
 
-/// The counters of one method, which are there from the start, so that a rate has a
-/// beginning.
+/// The counters of one method. Those of gRPC are there from the start, so that a rate has a
+/// beginning; those of the other dialects, of which few methods are called in each, from the
+/// first call.
 struct Method {
-    started: Counter,
-    /// By the numbers of the codes.
-    handled: [Counter; CODES.len()],
+    labels: Labels<3>,
+    /// By the dialect. What may be none is the last.
+    calls: [OnceLock<Calls>; Dialect::ALL.len() + 1],
     seconds: Histogram,
     /// By the numbers of the codes. `None` if it has no stream of items.
     items: Option<[Counter; CODES.len()]>,
+}
+
+/// The counters of the calls of one method in one dialect.
+struct Calls {
+    started: Counter,
+    /// By the numbers of the codes.
+    handled: [Counter; CODES.len()],
 }
 
 /// Why a connection is turned away.
@@ -97,6 +106,7 @@ pub(super) enum Full {
 pub(super) struct Started {
     metrics: ServerMetrics,
     policy: Option<&'static Policy>,
+    dialect: Option<Dialect>,
     at: Instant,
 }
 
@@ -197,12 +207,18 @@ impl ServerMetrics {
         );
     }
 
-    /// Counts a call that starts. `policy` is `None` for an RPC that does not exist.
-    pub(super) fn start(&self, policy: Option<&'static Policy>) -> Started {
-        self.method(policy).started.inc();
+    /// Counts a call that starts. `policy` is `None` for an RPC that does not exist, and
+    /// `dialect` for what may be no call.
+    pub(super) fn start(
+        &self,
+        policy: Option<&'static Policy>,
+        dialect: Option<Dialect>,
+    ) -> Started {
+        self.calls(policy, dialect).started.inc();
         Started {
             metrics: self.clone(),
             policy,
+            dialect,
             at: Instant::now(),
         }
     }
@@ -256,6 +272,12 @@ impl ServerMetrics {
         self.0.refused.get_or_create_owned(&[("limit", limit)])
     }
 
+    fn calls(&self, policy: Option<&'static Policy>, dialect: Option<Dialect>) -> &Calls {
+        let method = self.method(policy);
+        let index = dialect.map_or(Dialect::ALL.len(), |dialect| dialect as usize);
+        method.calls[index].get_or_init(|| self.0.families.calls(method, dialect))
+    }
+
     fn method(&self, policy: Option<&'static Policy>) -> &Method {
         policy
             .and_then(|policy| self.0.methods.get(policy.index))
@@ -270,23 +292,33 @@ impl Drop for OpenConnection {
 }
 
 impl Families {
-    fn method(
-        &self,
-        grpc_type: &'static str,
-        service: &'static str,
-        method: &'static str,
-    ) -> Method {
-        let grpc_type = ("grpc_type", grpc_type);
-        let (service, method) = (("grpc_service", service), ("grpc_method", method));
-        let labels = [grpc_type, service, method];
-        Method {
-            started: self.started.get_or_create_owned(&labels),
-            handled: CODES.map(|(_, code)| {
-                let labels = [grpc_type, service, method, ("grpc_code", code)];
-                self.handled.get_or_create_owned(&labels)
-            }),
+    fn method(&self, grpc_type: &'static str, service: &'static str, name: &'static str) -> Method {
+        let labels = [
+            ("grpc_type", grpc_type),
+            ("grpc_service", service),
+            ("grpc_method", name),
+        ];
+        let method = Method {
+            labels,
+            calls: Default::default(),
             seconds: self.seconds.get_or_create_owned(&labels),
             items: None,
+        };
+        let grpc = &method.calls[Dialect::Grpc as usize];
+        grpc.get_or_init(|| self.calls(&method, Some(Dialect::Grpc)));
+        method
+    }
+
+    fn calls(&self, method: &Method, dialect: Option<Dialect>) -> Calls {
+        let [grpc_type, service, method] = method.labels;
+        let dialect = ("dialect", dialect.map_or(UNKNOWN, Dialect::name));
+        let labels = [grpc_type, service, method, dialect];
+        Calls {
+            started: self.started.get_or_create_owned(&labels),
+            handled: CODES.map(|(_, code)| {
+                let labels = [grpc_type, service, method, ("grpc_code", code), dialect];
+                self.handled.get_or_create_owned(&labels)
+            }),
         }
     }
 
@@ -309,9 +341,10 @@ impl Started {
     /// Counts the end of the call, and gives the time that it took.
     pub(super) fn finish(&self, code: Code) -> Duration {
         let elapsed = self.at.elapsed();
-        let method = self.metrics.method(self.policy);
+        let calls = self.metrics.calls(self.policy, self.dialect);
         // CODES is in the order of the numbers.
-        method.handled[code as usize].inc();
+        calls.handled[code as usize].inc();
+        let method = self.metrics.method(self.policy);
         method.seconds.observe(elapsed.as_secs_f64());
         elapsed
     }

@@ -141,7 +141,7 @@ impl Server {
         };
         let probe_stack = Stack::open(for_probes, shared.clone());
         let services = with_common_services(services, health);
-        let stack = Stack::guarded(services, access, shared);
+        let stack = Stack::guarded(services, config.doors, access, shared);
 
         reporter.serving();
         let (stop, stopping) = Stop::new();

@@ -2,7 +2,7 @@
 //! reads the message. They have no details, and some have another code than callers
 //! expect.
 
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataValue};
 
 use super::{Draft, Reason};
 use crate::codec::TOO_MANY_FIELDS;
@@ -33,12 +33,7 @@ pub fn complete(status: &Status, path: &str) -> Draft {
         Code::Unimplemented if text.is_empty() => unknown_method(path),
         // The text has the encoding, which a client can make up.
         Code::Unimplemented if text.starts_with("Content is compressed") => {
-            let text = "the request message is compressed, which is not supported";
-            let draft = Draft::new(Code::Unimplemented, Reason::MalformedRequest, text);
-            match status.metadata().get(ACCEPT_ENCODING) {
-                Some(supported) => draft.header(ACCEPT_ENCODING, supported.clone()),
-                None => draft,
-            }
+            unsupported_encoding(ACCEPT_ENCODING)
         }
         Code::Internal if text.contains("compression flag") => malformed(
             "the request message must begin with the flag 0 or 1, as gRPC's \
@@ -65,6 +60,16 @@ pub fn complete(status: &Status, path: &str) -> Draft {
             "the request could not be read",
         ),
     }
+}
+
+/// The status of a call whose message is compressed in an unknown way. `accepts` is the
+/// header that tells what is known.
+#[must_use]
+pub fn unsupported_encoding(accepts: &'static str) -> Draft {
+    let text = "the request message is compressed by an encoding that is not supported; gzip \
+                and identity are";
+    Draft::new(Code::Unimplemented, Reason::MalformedRequest, text)
+        .header(accepts, MetadataValue::from_static("gzip, identity"))
 }
 
 /// The status of a call to a method that no service has.

@@ -24,7 +24,7 @@ use crate::{call::Denial, store};
 pub use code::{code_name, code_of_name};
 pub use draft::Draft;
 pub use error_codes::ErrorCodes;
-pub use library::{complete, unknown_method};
+pub use library::{complete, unknown_method, unsupported_encoding};
 pub use reason::Reason;
 pub use upstream::from_error;
 pub use violations::{Rule, Violations};

@@ -10,6 +10,7 @@ use tonic::{Code, Request};
 
 use crate::support::{
     Answer, Backend, Facade, Process,
+    doors::{DOORS, Door, Through},
     facade::{Raw, raw, soon, with_timeout},
     telling, told,
 };
@@ -22,71 +23,88 @@ fn users(facade: &Facade) -> UserServiceClient<Raw> {
     UserServiceClient::with_origin(client, origin)
 }
 
+/// Such clients of facades with these settings, one for each door, with their backends.
+fn at_every_door(
+    answer: &Answer,
+    settings: &[(&str, &str)],
+) -> Vec<(Backend, Facade, UserServiceClient<Through>)> {
+    let at_door = |door: Door| {
+        let backend = Backend::always(answer.clone());
+        let facade = Facade::with(&backend.url(), settings);
+        let users = UserServiceClient::new(door.of(facade.addr()));
+        (backend, facade, users)
+    };
+    DOORS.into_iter().map(at_door).collect()
+}
+
 /// Less than a write goes on without its caller.
 const AT_ONCE: Duration = Duration::from_secs(4);
 
 #[tokio::test]
 async fn a_read_ends_at_its_own_deadline_and_so_does_its_upstream_request() {
-    let backend = Backend::always(Answer::Hang);
-    let facade = Facade::new(&backend.url());
-    let request = with_timeout(ListUsersRequest::default(), "200m");
-    let status = soon(users(&facade).list_users(request)).await.unwrap_err();
-    assert_eq!(
-        told(&status),
-        telling(
-            Code::DeadlineExceeded,
-            "mesibo-grpc",
-            "DEADLINE_EXCEEDED",
-            &[("op", "usersget")]
-        )
-    );
-    timeout(AT_ONCE, backend.hung_up(1)).await.unwrap();
+    for (backend, _facade, mut users) in at_every_door(&Answer::Hang, &[]) {
+        let request = with_timeout(ListUsersRequest::default(), "200m");
+        let status = soon(users.list_users(request)).await.unwrap_err();
+        assert_eq!(
+            told(&status),
+            telling(
+                Code::DeadlineExceeded,
+                "mesibo-grpc",
+                "DEADLINE_EXCEEDED",
+                &[("op", "usersget")]
+            )
+        );
+        timeout(AT_ONCE, backend.hung_up(1)).await.unwrap();
+    }
 }
 
 #[tokio::test]
 async fn a_write_ends_at_its_own_deadline_and_its_upstream_request_a_while_later() {
-    let backend = Backend::always(Answer::Hang);
-    let facade = Facade::new(&backend.url());
-    let request = with_timeout(DeleteUserRequest { uid: 7 }, "200m");
-    let status = soon(users(&facade).delete_user(request)).await.unwrap_err();
-    assert_eq!(
-        told(&status),
-        telling(
-            Code::DeadlineExceeded,
-            "mesibo-grpc",
-            "DEADLINE_EXCEEDED",
-            &[("op", "userdel"), ("outcome", "unknown")]
-        )
-    );
-    soon(backend.hung_up(1)).await;
+    let mut doors = at_every_door(&Answer::Hang, &[]);
+    for (_, _, users) in &mut doors {
+        let request = with_timeout(DeleteUserRequest { uid: 7 }, "200m");
+        let status = soon(users.delete_user(request)).await.unwrap_err();
+        assert_eq!(
+            told(&status),
+            telling(
+                Code::DeadlineExceeded,
+                "mesibo-grpc",
+                "DEADLINE_EXCEEDED",
+                &[("op", "userdel"), ("outcome", "unknown")]
+            )
+        );
+    }
+    for (backend, _facade, _users) in &doors {
+        soon(backend.hung_up(1)).await;
+    }
 }
 
 #[tokio::test]
 async fn a_longer_deadline_than_the_longest_is_brought_forward() {
-    let backend = Backend::always(Answer::Hang);
     let settings = [("default-deadline", "100ms"), ("max-deadline", "300ms")];
-    let facade = Facade::with(&backend.url(), &settings);
-    let request = with_timeout(ListUsersRequest::default(), "1H");
-    let status = soon(users(&facade).list_users(request)).await.unwrap_err();
-    assert_eq!(status.code(), Code::DeadlineExceeded);
+    for (_backend, _facade, mut users) in at_every_door(&Answer::Hang, &settings) {
+        let request = with_timeout(ListUsersRequest::default(), "1H");
+        let status = soon(users.list_users(request)).await.unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+    }
 }
 
 #[tokio::test]
 async fn a_deadline_that_has_passed_already_sends_nothing() {
-    let backend = Backend::always(Answer::ok("OK"));
-    let facade = Facade::new(&backend.url());
-    let request = with_timeout(DeleteUserRequest { uid: 7 }, "0n");
-    let status = soon(users(&facade).delete_user(request)).await.unwrap_err();
-    assert_eq!(
-        told(&status),
-        telling(
-            Code::DeadlineExceeded,
-            "mesibo-grpc",
-            "DEADLINE_EXCEEDED",
-            &[("op", "userdel")]
-        )
-    );
-    assert!(backend.requests().is_empty());
+    for (backend, _facade, mut users) in at_every_door(&Answer::ok("OK"), &[]) {
+        let request = with_timeout(DeleteUserRequest { uid: 7 }, "0n");
+        let status = soon(users.delete_user(request)).await.unwrap_err();
+        assert_eq!(
+            told(&status),
+            telling(
+                Code::DeadlineExceeded,
+                "mesibo-grpc",
+                "DEADLINE_EXCEEDED",
+                &[("op", "userdel")]
+            )
+        );
+        assert!(backend.requests().is_empty());
+    }
 }
 
 #[tokio::test]

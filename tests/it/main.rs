@@ -12,6 +12,7 @@ mod clocks;
 mod deadlines;
 mod deploy;
 mod documents;
+mod doors;
 mod errors;
 mod exposition;
 mod faults;

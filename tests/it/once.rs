@@ -10,12 +10,18 @@ use std::{
 };
 
 use mesibo_grpc::proto::{
-    CreateGroupRequest, SendMessageRequest, SendMessageResponse, send_message_request::Recipient,
+    CreateGroupRequest, SendMessageRequest, SendMessageResponse,
+    message_service_client::MessageServiceClient, send_message_request::Recipient,
 };
 use tonic::{Code, Response, Status};
 use tonic_types::StatusExt as _;
 
-use crate::support::{Answer, Backend, Facade, facade::soon, telling, told};
+use crate::support::{
+    Answer, Backend, Facade,
+    doors::{DOORS, Door},
+    facade::soon,
+    telling, told,
+};
 
 const ID: &str = "6f1ed002-ab5b-4a1f-a1e6-3c1f4b2d8c0e";
 
@@ -80,6 +86,25 @@ async fn a_repeat_gets_the_first_answer_and_is_marked() {
     let other = message("00000000-0000-4000-8000-000000000001", "hi");
     assert_eq!(message_id(&facade.messages().send_message(other).await), 2);
     assert_eq!(backend.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_repeat_gets_the_first_answer_through_whatever_door_it_comes() {
+    for (index, door) in DOORS.into_iter().enumerate() {
+        let backend = counting(0, Answer::Hang);
+        let facade = Facade::new(&backend.url());
+        let send = async |door: Door| {
+            let mut messages = MessageServiceClient::new(door.of(facade.addr()));
+            soon(messages.send_message(message(ID, "hi"))).await
+        };
+        let first = send(door).await;
+        assert_eq!((message_id(&first), is_replayed(&first)), (1, false));
+        for again in [door, DOORS[(index + 1) % DOORS.len()]] {
+            let second = send(again).await;
+            assert_eq!((message_id(&second), is_replayed(&second)), (1, true));
+        }
+        assert_eq!(backend.requests().len(), 1, "{door:?}");
+    }
 }
 
 #[tokio::test]

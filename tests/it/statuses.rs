@@ -9,6 +9,7 @@ use mesibo_grpc::{
         DeleteUserRequest, DeleteUserResponse, DeleteUserTokenRequest, DeleteUserTokenResponse,
         EditUserRequest, EditUserResponse, ListUsersRequest, ListUsersResponse,
         RegenerateUserTokenRequest, RegenerateUserTokenResponse, SendMessageRequest,
+        user_service_client::UserServiceClient,
         user_service_server::{UserService, UserServiceServer},
     },
     server::{Server, ServerMetrics, Services},
@@ -20,6 +21,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::{
     Answer, Backend, EVERYTHING, Facade,
+    doors::DOORS,
     facade::{config, soon},
     telling, told,
 };
@@ -120,12 +122,13 @@ async fn a_request_that_is_no_message_of_the_contract_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_grpc_is_told_so() {
+async fn what_is_no_call_is_told_so() {
     let facade = Facade::new("http://127.0.0.1:1/");
     for (method, content_type, expected) in [
         ("GET", None, 405),
         ("POST", None, 415),
-        ("POST", Some("application/json"), 415),
+        ("POST", Some("text/plain"), 415),
+        ("POST", Some("application/json"), 404),
     ] {
         let response = raw(&facade, method, "/", content_type, b"").await;
         assert_eq!(response.status(), expected);
@@ -167,13 +170,14 @@ impl UserService for Defective {
 async fn a_panic_in_a_handler_is_internal_and_ends_only_its_call() {
     let services = Services::default().with(UserServiceServer::new(Defective));
     let facade = Facade::serving(services, config("http://127.0.0.1:1/", &[]));
-    for _ in 0..3 {
+    for door in DOORS {
+        let mut users = UserServiceClient::new(door.of(facade.addr()));
         let request = CreateUserRequest::default();
-        let status = facade.users().create_user(request).await.unwrap_err();
+        let status = users.create_user(request).await.unwrap_err();
         assert_eq!(told(&status), ours(Code::Internal, "INTERNAL_PANIC"));
         assert!(!status.message().contains("secret"), "{status:?}");
         let request = ListUsersRequest::default();
-        facade.users().list_users(request).await.unwrap();
+        users.list_users(request).await.unwrap();
     }
 }
 

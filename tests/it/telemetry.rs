@@ -87,8 +87,8 @@ async fn a_call_leaves_a_line_and_its_id_is_everywhere() {
     let list = line(&made_up, ": call ");
     for part in [
         " INFO ",
-        "caller=\"anonymous\" app=\"default\" rpc=\"mesibo.v1.UserService/ListUsers\" code=\"OK\" \
-         upstream=\"ok\" peer=127.0.0.1:",
+        "caller=\"anonymous\" app=\"default\" rpc=\"mesibo.v1.UserService/ListUsers\" \
+         dialect=\"grpc\" code=\"OK\" upstream=\"ok\" peer=127.0.0.1:",
         " duration_ms=",
     ] {
         assert!(list.contains(part), "{list} lacks {part}");

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use http::HeaderValue;
+
 use super::{Group, SWITCH, Setting};
-use crate::config::values;
+use crate::{config::values, server::config::Dialect};
 
 pub(crate) const LISTEN: Setting<SocketAddr> =
     Setting::new(Group::Listening, "listen", "ADDR", values::address)
@@ -16,6 +18,30 @@ pub(crate) const HEALTH_LISTEN: Setting<SocketAddr> =
         "IP address and port to serve health on as well, without TLS, for the probes of \
          Kubernetes; none if not set",
     );
+
+pub(crate) const PROTOCOLS: Setting<Vec<Dialect>> = Setting::new(
+    Group::Listening,
+    "protocols",
+    "NAME,...",
+    values::protocols,
+)
+.default("grpc,grpc-web,connect")
+.help(
+    "Protocols that are spoken on the gRPC port: grpc, grpc-web and connect, which takes JSON \
+     and protobuf; HTTP/1.1 is spoken for the latter two",
+);
+
+pub(crate) const CORS_ORIGINS: Setting<Vec<HeaderValue>> = Setting::new(
+    Group::Listening,
+    "cors-origins",
+    "ORIGIN,...",
+    values::origins,
+)
+.default("")
+.help(
+    "Origins of web pages that may make calls from a browser, such as \
+     https://console.example.com; pages of any other origin are refused",
+);
 
 pub(crate) const PROXY_PROTOCOL: Setting<bool> =
     Setting::new(Group::Listening, "proxy-protocol", SWITCH, values::switch)

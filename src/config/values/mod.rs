@@ -18,11 +18,14 @@ use std::{
     collections::HashMap, convert::Infallible, net::SocketAddr, str::FromStr, time::Duration,
 };
 
+use http::HeaderValue;
 use secrecy::SecretString;
 use tonic::Code;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use url::Url;
 
 use crate::{
+    server::config::Dialect,
     service::TokenDeletion,
     status::{ErrorCodes, code_of_name},
     store::{Location, LocationError},
@@ -98,6 +101,38 @@ pub(super) fn store_connections(text: &str) -> Result<u32, String> {
     positive(text, 1000)
         .filter(|number| *number >= 4)
         .ok_or_else(|| "expected a number from 4 to 1000".into())
+}
+
+/// The protocols that are spoken, each once.
+pub(super) fn protocols(text: &str) -> Result<Vec<Dialect>, String> {
+    let named = |name: &str| {
+        let mut dialects = Dialect::ALL.into_iter();
+        dialects.find(|dialect| dialect.name() == name.trim())
+    };
+    text.split(',')
+        .map(named)
+        .collect::<Option<_>>()
+        .ok_or_else(|| "expected some of grpc, grpc-web and connect".into())
+}
+
+/// Origins of web pages, RFC 6454, as browsers send them.
+pub(super) fn origins(text: &str) -> Result<Vec<HeaderValue>, String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|origin| !origin.is_empty())
+        .map(|origin| {
+            let url = Url::parse(origin).ok()?;
+            // Browsers leave out the port that goes with the scheme, and the last slash.
+            let is_web = matches!(url.scheme(), "http" | "https");
+            (is_web && url.origin().ascii_serialization() == origin)
+                .then(|| HeaderValue::from_str(origin).ok())?
+        })
+        .collect::<Option<_>>()
+        .ok_or_else(|| {
+            "expected origins as browsers send them, a scheme and a host in lower case and a \
+             port unless it is the default, such as https://console.example.com; * is not one"
+                .into()
+        })
 }
 
 /// The place of the store.

@@ -3,13 +3,22 @@
 use std::{
     convert::Infallible,
     future::pending,
+    io::Cursor,
     net::{self, SocketAddr},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use hyper::{rt::Executor, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use bytes::Bytes;
+use hyper::{
+    rt::Executor,
+    server::conn::{self, http2},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
+};
 use tokio::{
     io::{self, AsyncRead, AsyncReadExt as _, AsyncWrite},
     net::TcpStream,
@@ -68,6 +77,9 @@ const _: () = assert!(STREAM_WINDOW as usize * 4 <= STREAM_BYTES);
 /// How much of a response h2 holds for a peer that does not read it.
 const SEND_BUFFER: usize = 64 << 10;
 
+/// The least buffer that hyper takes for the headers of a request of HTTP/1.1.
+const LEAST_HTTP1_BUFFER: usize = 8 << 10;
+
 /// How long a connection that has to go for another may take to close after its GOAWAY.
 /// Calls in flight on it have no caller.
 const DISPLACED_GRACE: Duration = Duration::from_secs(1);
@@ -90,13 +102,27 @@ pub(super) struct Connection {
     pub(super) warned: Arc<Throttle>,
 }
 
-/// How a connection began.
-enum Begun<S> {
-    /// With the preface of HTTP/2, from this address, and with this certificate, if the
-    /// client showed one.
-    Http2(S, SocketAddr, Option<Certificate>),
-    /// With a request of HTTP/1, which was answered.
-    Http1,
+/// A connection whose client has begun to speak.
+struct Begun<S> {
+    /// It has the bytes that were read already.
+    stream: S,
+    /// Whether it began with a request of HTTP/1, and not with the preface of HTTP/2.
+    is_http1: bool,
+    address: SocketAddr,
+    /// What the client showed, if it showed one.
+    certificate: Option<Certificate>,
+}
+
+/// What ends a connection, besides its peer.
+struct Ends<Old, Expired> {
+    limits: Limits,
+    /// Its calls, which learn of the end by the drop of `stop`.
+    calls: Calls,
+    stop: Stop,
+    old: Old,
+    expired: Expired,
+    displaced: Stopping,
+    stopping: Stopping,
 }
 
 /// Why a connection is to end.
@@ -133,56 +159,79 @@ impl Connection {
         } = self;
         let old = sleep(jittered(limits.max_connection_age, fastrand::f64()));
 
-        let handshake = timeout(limits.handshake_timeout, begin(stream, tls, is_proxied));
-        let (stream, address, certificate) = tokio::select! {
+        let begun = begin(stream, tls, is_proxied, stack.speaks_http1());
+        let begun = timeout(limits.handshake_timeout, begun);
+        let begun = tokio::select! {
             biased;
-            begun = handshake => match begun.unwrap_or_else(|elapsed| Err(elapsed.into())) {
-                Ok(Begun::Http2(stream, address, certificate)) => (stream, address, certificate),
-                Ok(Begun::Http1) => {
-                    metrics.start(None).finish(Code::Unknown);
-                    if warned.passes() {
-                        tracing::warn!(%address, "a client speaks HTTP/1, and was told that \
-                                        this port speaks gRPC over HTTP/2");
-                    }
-                    return;
-                }
-                Err(error) => return tracing::debug!(%error, "the beginning of a connection failed"),
-            },
+            begun = begun => begun.unwrap_or_else(|elapsed| Err(elapsed.into())),
             // No call can be in flight.
             () = stopping.stopped() => return,
             () = displaced.stopped() => return,
         };
+        let begun = match begun {
+            Ok(Some(begun)) => begun,
+            Ok(None) => {
+                metrics.start(None, None).finish(Code::Unknown);
+                if warned.passes() {
+                    tracing::warn!(%address, "a client speaks HTTP/1, and was told that this \
+                                    port speaks gRPC over HTTP/2");
+                }
+                return;
+            }
+            Err(error) => return tracing::debug!(%error, "the beginning of a connection failed"),
+        };
 
         let (stop, call_stopping) = Stop::new();
-        let expired = passed(certificate.as_ref().map(|it| it.valid_until));
-        let peer = Peer::new(address, certificate, call_stopping);
+        let valid_until = begun.certificate.as_ref().map(|it| it.valid_until);
+        let peer = Peer::new(begun.address, begun.certificate, call_stopping);
         let calls = Calls(Arc::clone(&usage.calls));
         let service = service_fn(move |request| {
             let call = Arc::clone(&stack).call(request, peer.clone(), Arc::clone(&usage));
             // hyper moves it around before it begins.
             Box::pin(async { Ok::<_, Infallible>(call.await) })
         });
-        let connection =
-            http2(&limits, calls.clone()).serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
+        let stream = TokioIo::new(begun.stream);
+        let ends = Ends {
+            limits,
+            calls: calls.clone(),
+            stop,
+            old,
+            expired: passed(valid_until),
+            displaced,
+            stopping,
+        };
+        if begun.is_http1 {
+            ends.run(http1(&limits).serve_connection(stream, service))
+                .await;
+        } else {
+            ends.run(http2(&limits, calls).serve_connection(stream, service))
+                .await;
+        }
+    }
+}
 
+impl<Old: Future<Output = ()>, Expired: Future<Output = ()>> Ends<Old, Expired> {
+    /// Serves a connection until its peer closes it, or it has to end.
+    async fn run(mut self, connection: impl GracefulConnection<Error = hyper::Error>) {
+        let mut connection = std::pin::pin!(connection);
         let end = tokio::select! {
             ended = &mut connection => return log(ended),
-            () = calls.idle_for(limits.max_connection_idle) => End::Idle,
-            () = old => End::Old,
-            () = displaced.stopped() => End::Displaced,
-            () = expired => End::Expired,
-            () = stopping.stopped() => End::Stopping,
+            () = self.calls.idle_for(self.limits.max_connection_idle) => End::Idle,
+            () = self.old => End::Old,
+            () = self.displaced.stopped() => End::Displaced,
+            () = self.expired => End::Expired,
+            () = self.stopping.stopped() => End::Stopping,
         };
         tracing::debug!(?end, "a connection is to end");
-        drop(stop);
-        // GOAWAY: the peer begins no more calls here, and those it has begun finish.
+        drop(self.stop);
+        // The peer begins no more calls here, and those it has begun finish: GOAWAY, or
+        // `connection: close`.
         connection.as_mut().graceful_shutdown();
         let grace = match end {
             // The server has a grace period of its own, for all connections at once.
             End::Stopping => return log(connection.await),
             End::Displaced => DISPLACED_GRACE,
-            End::Idle | End::Old | End::Expired => limits.max_connection_age_grace,
+            End::Idle | End::Old | End::Expired => self.limits.max_connection_age_grace,
         };
         if let Ok(ended) = timeout(grace, connection).await {
             log(ended);
@@ -234,13 +283,27 @@ fn http2(limits: &Limits, calls: Calls) -> http2::Builder<Calls> {
     http2
 }
 
+/// The HTTP/1.1 settings of a connection. It has no pings: a client that is silent for as
+/// long as one of HTTP/2 may be has no request under way, or one whose headers never come.
+fn http1(limits: &Limits) -> conn::http1::Builder {
+    let buffer = usize::try_from(limits.max_header_bytes).unwrap_or(usize::MAX);
+    let mut http1 = conn::http1::Builder::new();
+    http1
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.keepalive_time)
+        .max_buf_size(buffer.max(LEAST_HTTP1_BUFFER));
+    http1
+}
+
 /// Begins a connection: the header of a balancer and the TLS handshake, if there are any,
-/// and the preface, which hyper reads again.
+/// and the preface, which hyper reads again. `None` if the client speaks HTTP/1, which is
+/// not spoken here, and was told so.
 async fn begin(
     stream: net::TcpStream,
     tls: Option<Tls>,
     is_proxied: bool,
-) -> io::Result<Begun<impl AsyncRead + AsyncWrite>> {
+    speaks_http1: bool,
+) -> io::Result<Option<Begun<impl AsyncRead + AsyncWrite + Unpin + 'static>>> {
     let mut stream = TcpStream::from_std(stream)?;
     let mut address = stream.peer_addr()?;
     if is_proxied && let Some(client) = proxy_protocol::read(&mut stream).await? {
@@ -255,18 +318,26 @@ async fn begin(
             (Either::Right(stream), certificate)
         }
     };
-    if !read_preface(&mut stream).await? {
+    let other = read_preface(&mut stream).await?;
+    let is_http1 = other.is_some();
+    if is_http1 && !speaks_http1 {
         http1::answer(&mut stream).await;
-        return Ok(Begun::Http1);
+        return Ok(None);
     }
+    let read = other.unwrap_or(Bytes::from_static(PREFACE));
     let (reader, writer) = io::split(stream);
-    let stream = io::join(PREFACE.chain(reader), writer);
-    Ok(Begun::Http2(stream, address, certificate))
+    Ok(Some(Begun {
+        stream: io::join(Cursor::new(read).chain(reader), writer),
+        is_http1,
+        address,
+        certificate,
+    }))
 }
 
-/// Reads the preface, and nothing behind it. Gives false for HTTP/1, and an error for any
-/// other protocol, at the first byte that differs, so that the peer learns at once.
-async fn read_preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<bool> {
+/// Reads the preface, and nothing behind it. Gives what was read of a request of HTTP/1,
+/// and an error for any other protocol, at the first byte that differs, so that the peer
+/// learns at once.
+async fn read_preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Bytes>> {
     let mut buffer = [0; PREFACE.len()];
     let mut length = 0;
     while length < PREFACE.len() {
@@ -278,13 +349,13 @@ async fn read_preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<bool>
         let sent = &buffer[..length];
         if sent != &PREFACE[..length] {
             if http1::is_spoken(sent) {
-                return Ok(false);
+                return Ok(Some(Bytes::copy_from_slice(sent)));
             }
             let text = "the peer does not speak HTTP/2";
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
     }
-    Ok(true)
+    Ok(None)
 }
 
 /// Completes at a time, or never if there is none.

@@ -15,7 +15,10 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use super::refusals::{Refusal, Refusals};
 use crate::{
     call::{Peer, Policy, Record, RequestId, policy::Audience},
-    server::metrics::{ServerMetrics, Started, name},
+    server::{
+        config::Dialect,
+        metrics::{ServerMetrics, Started, name},
+    },
     status::{self, Reason},
     telemetry::trace::is_traced,
 };
@@ -25,32 +28,37 @@ pub(super) struct Call {
     /// `None` after the end.
     started: Option<Started>,
     policy: Option<&'static Policy>,
+    dialect: Option<Dialect>,
     record: Record,
     refusals: Refusals,
-    is_grpc: bool,
+    /// Whether it is a call in any dialect.
+    is_spoken: bool,
     span: Span,
     uri: Uri,
 }
 
 impl Call {
-    /// Starts the record of a call. `parent` is the trace context of its client.
+    /// Starts the record of a call. `dialect` is `None` for what may be none, and `parent` is
+    /// the trace context of its client.
     pub(super) fn start<B>(
         metrics: &ServerMetrics,
         refusals: &Refusals,
         request: &Request<B>,
+        dialect: Option<Dialect>,
         parent: &Context,
         peer: &Peer,
     ) -> Self {
         let policy = Policy::of_path(request.uri().path());
-        let started = metrics.start(policy);
+        let started = metrics.start(policy, dialect);
         let id = RequestId::of(request.headers());
         Self {
-            span: span(started.rpc(), &id, parent),
+            span: span(started.rpc(), dialect, &id, parent),
             started: Some(started),
             policy,
+            dialect,
             record: Record::new(id, peer.clone()),
             refusals: refusals.clone(),
-            is_grpc: true,
+            is_spoken: true,
             uri: request.uri().clone(),
         }
     }
@@ -87,9 +95,9 @@ impl Call {
         }
     }
 
-    /// Ends what is no gRPC call.
-    pub(super) fn finish_not_grpc(&mut self) {
-        self.is_grpc = false;
+    /// Ends what is no call.
+    pub(super) fn finish_no_call(&mut self) {
+        self.is_spoken = false;
         self.finish(Code::Unknown);
     }
 
@@ -157,6 +165,7 @@ impl Call {
                     caller = record.caller().map(|caller| &**caller),
                     app = record.app(),
                     rpc,
+                    dialect = self.dialect.map(Dialect::name),
                     code,
                     reason = refusal.map(Refusal::reason),
                     skipped = skipped.flatten().filter(|&skipped| skipped > 0),
@@ -187,8 +196,8 @@ impl Call {
 
     /// Why the call was not let in, if it was not.
     fn refusal(&self) -> Option<Refusal> {
-        if !self.is_grpc {
-            Some(Refusal::NotGrpc)
+        if !self.is_spoken {
+            Some(Refusal::NoCall)
         } else if let Some(denial) = self.record.denial() {
             Some(Refusal::Denied(Reason::of(denial)))
         } else {
@@ -205,7 +214,7 @@ impl Drop for Call {
 
 /// The span of a call: its id for the log, and the attributes of OpenTelemetry's
 /// conventions for RPC for traces.
-fn span(rpc: &'static str, id: &RequestId, parent: &Context) -> Span {
+fn span(rpc: &'static str, dialect: Option<Dialect>, id: &RequestId, parent: &Context) -> Span {
     let is_traced = is_traced();
     let span = tracing::info_span!(
         "call",
@@ -217,7 +226,11 @@ fn span(rpc: &'static str, id: &RequestId, parent: &Context) -> Span {
         let (service, method) = rpc.split_once('/').unwrap_or_default();
         // It fails for a span that is not sampled.
         let _ = span.set_parent(parent.clone());
-        span.set_attribute("rpc.system", "grpc");
+        let is_connect = dialect == Some(Dialect::Connect);
+        span.set_attribute(
+            "rpc.system",
+            if is_connect { "connect_rpc" } else { "grpc" },
+        );
         span.set_attribute("rpc.service", service);
         span.set_attribute("rpc.method", method);
     }

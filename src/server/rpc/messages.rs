@@ -1,7 +1,7 @@
 //! The messages in the body of a request, as gRPC's doc/PROTOCOL-HTTP2.md delimits them.
 
 /// The length of what comes before each message: a flag, and the length of the message.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
 
 /// Follows a body from message to message, without keeping any of it.
 #[derive(Default)]

@@ -4,32 +4,45 @@
 //!
 //! - `call`: the record of a call, from its headers to its end
 //! - `refusals`: calls that are not let in
+//! - `reply`: the body of a response, in the form that its client reads
+//! - `connect`: responses of Connect
 //! - `response_body`: the response of a call, and what ends it
-//! - `protocol`: what is a gRPC call
+//! - `browsers`: what web pages may do
 //! - `request_body`: the request message
+//! - `translation`: requests of other forms, made into those of gRPC
+//! - `json`, `gzip`: messages in JSON, and compressed
+//! - `terms`: what the body of a request may take
 //! - `messages`: the messages in a body
 //! - `usage`: what connections and their calls take of the server
 //! - `timeout`: the deadline that a client sets
 //! - `items`: what is counted of the items of streams
+//! - `protocol`: what is a call, and how it is spoken
 //! - [`services`]: the services by their names
 //! - `health`: the health service
 
+mod browsers;
 mod call;
+mod connect;
+mod gzip;
 pub(super) mod health;
 mod items;
+mod json;
 mod messages;
 mod protocol;
 pub(super) mod refusals;
+pub(super) mod reply;
 pub mod request_body;
 mod response_body;
 pub mod services;
+mod terms;
 mod timeout;
+mod translation;
 pub(super) mod usage;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
-use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
+use http::{HeaderMap, Request, Response, Version, header::AUTHORIZATION};
 use hyper::body::Incoming;
 use opentelemetry::context::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
@@ -37,7 +50,7 @@ use tonic::body::Body;
 use tracing::Instrument as _;
 
 use super::{
-    config::{Deadlines, Limits, MAX_HEALTH_REQUEST_BYTES, MAX_REFLECTION_REQUEST_BYTES},
+    config::{Deadlines, Doors, Limits, MAX_HEALTH_REQUEST_BYTES, MAX_REFLECTION_REQUEST_BYTES},
     metrics::ServerMetrics,
 };
 use crate::{
@@ -53,16 +66,21 @@ use crate::{
 use call::Call;
 use health::Watches;
 use items::Items;
+use protocol::Form;
 use refusals::Refusals;
-use request_body::{Pauses, RequestBody, Terms};
+use reply::Reply;
+use request_body::RequestBody;
 use response_body::{Bounds, ResponseBody};
 use services::Services;
+use terms::{Pauses, Terms};
 use timeout::HEAD_START;
+use translation::Translation;
 use usage::{Budget, Usage};
 
 /// What every call of a port passes, and the services behind it.
 pub(super) struct Stack {
     services: Services,
+    doors: Doors,
     /// Who may make which call. `None` if everyone may make every call.
     guard: Option<Guard>,
     budget: Arc<Budget>,
@@ -92,7 +110,12 @@ struct Answer {
 
 impl Stack {
     /// Services for calls that `access` admits.
-    pub(super) fn guarded(services: Services, access: Access, shared: Shared) -> Self {
+    pub(super) fn guarded(
+        services: Services,
+        doors: Doors,
+        access: Access,
+        shared: Shared,
+    ) -> Self {
         let observer = Items {
             access: access.clone(),
             refusals: shared.refusals.clone(),
@@ -105,16 +128,18 @@ impl Stack {
         };
         Self {
             services,
+            doors,
             guard: Some(guard),
             budget: Arc::new(Budget::of_grpc(&shared.limits, &shared.metrics)),
             shared,
         }
     }
 
-    /// Services for everyone.
+    /// Services for everyone, by gRPC.
     pub(super) fn open(services: Services, shared: Shared) -> Self {
         Self {
             services,
+            doors: Doors::of_grpc(),
             guard: None,
             budget: Arc::new(Budget::of_health(&shared.limits, &shared.metrics)),
             shared,
@@ -126,46 +151,92 @@ impl Stack {
         self.budget.open()
     }
 
+    /// Whether HTTP/1.1 is spoken.
+    pub(super) fn speaks_http1(&self) -> bool {
+        self.doors.speaks_http1()
+    }
+
     /// Answers a call of a peer.
     pub(super) async fn call(
         self: Arc<Self>,
         request: Request<Incoming>,
         peer: Peer,
         usage: Arc<Usage>,
-    ) -> Response<ResponseBody> {
+    ) -> Response<Reply> {
+        let origin = browsers::origin(&request, &self.doors);
+        if let Some(answer) = browsers::preflight(&request, origin.as_ref()) {
+            return answer;
+        }
+        // The tasks of HTTP/2 count the calls of their connection.
+        let is_http1 = request.version() < Version::HTTP_2;
+        let active = is_http1.then(|| usage.calls.begin());
         let parent = trace::context_of(request.headers());
         let Shared {
             metrics, refusals, ..
         } = &self.shared;
-        let call = Call::start(metrics, refusals, &request, &parent, &peer);
-        let record = call.record().clone();
-        let request = request.map(|body| RequestBody::new(body, record.clone()));
-        let answer = if let Some(refusal) = protocol::refuse(&request) {
-            Ok(refusal.into())
-        } else {
-            let answer = self.answer(request, call.policy(), &peer, &usage, &record);
-            // The client's trace context is outermost, so that the span takes its place
-            // where spans have contexts.
-            let answer = AssertUnwindSafe(answer.instrument(call.span().clone()))
-                .catch_unwind()
-                .with_context(parent);
-            answer.await.unwrap_or_else(|_| {
-                metrics.panicked();
-                Err(status::panicked())
-            })
+        let form = Form::of(request.headers());
+        let dialect = form.map(Form::dialect);
+        let call = Call::start(metrics, refusals, &request, dialect, &parent, &peer);
+        let (record, policy) = (call.record().clone(), call.policy());
+        let is_gzip = form.is_some_and(|form| form.wants_gzip(request.headers()));
+        let version = request.version();
+        let request = request.map(|body| RequestBody::new(body, version, record.clone()));
+        let answer = match self.open_door(&request, form, policy) {
+            Err(refusal) => Ok((*refusal).into()),
+            Ok(form) => {
+                let answer = self.answer(request, form, policy, &peer, &usage, &record);
+                // The client's trace context is outermost, so that the span takes its place
+                // where spans have contexts.
+                let answer = AssertUnwindSafe(answer.instrument(call.span().clone()))
+                    .catch_unwind()
+                    .with_context(parent);
+                answer.await.unwrap_or_else(|_| {
+                    metrics.panicked();
+                    Err(status::panicked())
+                })
+            }
         };
         if let (Some(guard), Some(denial)) = (&self.guard, record.denial()) {
             guard.access.count(denial, record.caller());
         }
         let answer =
             answer.unwrap_or_else(|draft| draft.into_status(record.id()).into_http().into());
-        ResponseBody::respond(answer.response, call, answer.bounds, metrics)
+        let Answer { response, bounds } = answer;
+        let response = ResponseBody::respond(response, call, bounds, active, metrics);
+        let mut response = reply(response, form, policy, is_gzip).await;
+        if let Some(origin) = origin {
+            browsers::let_read(response.headers_mut(), origin);
+        }
+        response
+    }
+
+    /// The form of a call. What is no call, or one that a web page must not make, is refused.
+    fn open_door(
+        &self,
+        request: &Request<RequestBody>,
+        form: Option<Form>,
+        policy: Option<&'static Policy>,
+    ) -> Result<Form, Box<Response<Body>>> {
+        if let Some(refusal) = protocol::refuse(request, form, policy, &self.doors) {
+            return Err(refusal.into());
+        }
+        let form = form.unwrap_or(Form::Grpc);
+        if form == Form::Grpc {
+            return Ok(form);
+        }
+        let guard = self.guard.as_ref();
+        let is_open = guard.is_some_and(|guard| guard.access.callers().is_empty());
+        match browsers::refuse(request, &self.doors, is_open) {
+            Some(refusal) => Err(refusal.into()),
+            None => Ok(form),
+        }
     }
 
     /// Admits a call, and has its service answer it in time.
     async fn answer(
         &self,
         mut request: Request<RequestBody>,
+        form: Form,
         policy: Option<&'static Policy>,
         peer: &Peer,
         usage: &Arc<Usage>,
@@ -181,12 +252,14 @@ impl Stack {
         let Some(policy) = policy else {
             return Err(status::unknown_method(request.uri().path()));
         };
-        let due = due(self.shared.deadlines, policy, request.headers())?;
+        let due = due(self.shared.deadlines, policy, form, request.headers())?;
         let memory = self
             .budget
             .take(usage, admitted.is_some(), policy, request.headers())
             .map_err(|_| status::request_memory())?;
-        request.body_mut().admit(self.terms(policy, memory.clone()));
+        let translation = Translation::of(form, policy, request.headers_mut())?;
+        let terms = self.terms(policy, memory.clone());
+        request.body_mut().admit(terms, translation);
         let bounds = Bounds {
             due: due.of_call(),
             revoked: standing.map(Standing::revoked),
@@ -277,9 +350,28 @@ impl From<Response<Body>> for Answer {
     }
 }
 
+/// A response in the form of its request.
+async fn reply(
+    response: Response<ResponseBody>,
+    form: Option<Form>,
+    policy: Option<&'static Policy>,
+    is_gzip: bool,
+) -> Response<Reply> {
+    match form {
+        None | Some(Form::Grpc) => Reply::grpc(response, is_gzip),
+        Some(Form::Web { is_text }) => Reply::web(response, is_text, is_gzip),
+        Some(Form::Connect(codec)) => connect::respond(response, codec, policy, is_gzip).await,
+    }
+}
+
 /// By when a call must be answered. A stream has no deadline but its client's.
-fn due(deadlines: Deadlines, policy: &Policy, headers: &HeaderMap) -> Result<Due, Draft> {
-    let timeout = timeout::of(headers)?;
+fn due(
+    deadlines: Deadlines,
+    policy: &Policy,
+    form: Form,
+    headers: &HeaderMap,
+) -> Result<Due, Draft> {
+    let timeout = timeout::of(form, headers)?;
     let Deadlines { default, longest } = deadlines;
     Ok(if policy.is_streaming {
         Due::Item {
@@ -310,7 +402,8 @@ mod tests {
             let headers =
                 header.map(|value| (http::HeaderName::from_static("grpc-timeout"), value));
             let policy = Policy::of_path(rpc).unwrap();
-            let due = due(deadlines, policy, &headers.into_iter().collect()).unwrap();
+            let headers = headers.into_iter().collect();
+            let due = due(deadlines, policy, Form::Grpc, &headers).unwrap();
             due.of_call().map(|deadline| deadline - Instant::now())
         };
         let unary = "/mesibo.v1.UserService/ListUsers";

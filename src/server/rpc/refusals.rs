@@ -39,8 +39,8 @@ pub(super) enum Refusal {
     Denied(Reason),
     /// There is no such RPC.
     UnknownMethod,
-    /// The request is no gRPC.
-    NotGrpc,
+    /// The request is no call in any dialect that is spoken.
+    NoCall,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -130,7 +130,7 @@ impl Refusal {
         match self {
             Self::Denied(reason) => reason.as_str(),
             Self::UnknownMethod => Reason::UnknownMethod.as_str(),
-            Self::NotGrpc => "NOT_GRPC",
+            Self::NoCall => "NO_CALL",
         }
     }
 }

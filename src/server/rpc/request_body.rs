@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -22,9 +23,13 @@ use tokio::{
 };
 use tonic::{Code, Status, codegen::StdError};
 
-use super::messages::Messages;
+use super::{
+    messages::Messages,
+    terms::{HighWater, Pauses, Terms},
+    translation::Translation,
+};
 use crate::{
-    call::{Memory, Record},
+    call::Record,
     status::{self, Draft, Reason},
 };
 
@@ -39,11 +44,16 @@ pub struct RequestBody {
     /// `None` after the drop.
     body: Option<Incoming>,
     record: Record,
+    /// How the body becomes one of gRPC. `None` if it is.
+    translation: Option<Box<Translation>>,
+    /// The messages that are handed on.
     messages: Messages,
     /// `None` before the call was admitted. Nothing is read by then.
     terms: Option<Terms>,
-    /// How much of the memory of the call is for the largest message so far.
-    counted: usize,
+    /// The memory of the largest message so far.
+    counted: HighWater,
+    /// HTTP/2 tells the end of a body from that of a stream that was reset.
+    is_http2: bool,
     /// Whether a message has arrived.
     has_message: bool,
     /// When the message that is on its way is given up. Few messages need its timer: most
@@ -51,45 +61,26 @@ pub struct RequestBody {
     late: Option<Pin<Box<Sleep>>>,
 }
 
-/// What a body may take.
-pub(super) struct Terms {
-    /// The memory of the call.
-    pub(super) memory: Memory,
-    /// The largest message that its service takes.
-    pub(super) max_bytes: usize,
-    /// How long a message may take to arrive.
-    pub(super) timeout: Duration,
-    pub(super) pauses: Pauses,
-}
-
-/// When a client may pause between messages for as long as it likes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pauses {
-    /// Not at all: there is one message.
-    Never,
-    /// In a stream, after the first message.
-    AfterFirst,
-    /// In a stream, from the start.
-    Always,
-}
-
 impl RequestBody {
     /// A body that records its end in `record` if it comes too soon.
-    pub(super) fn new(body: Incoming, record: Record) -> Self {
+    pub(super) fn new(body: Incoming, version: Version, record: Record) -> Self {
         Self {
             body: Some(body),
             record,
+            translation: None,
             messages: Messages::default(),
             terms: None,
-            counted: 0,
+            counted: HighWater::default(),
+            is_http2: version >= Version::HTTP_2,
             has_message: false,
             late: None,
         }
     }
 
-    /// Lets the body be read.
-    pub(super) fn admit(&mut self, terms: Terms) {
+    /// Lets the body be read, and become one of gRPC if it is not.
+    pub(super) fn admit(&mut self, terms: Terms, translation: Option<Translation>) {
         self.terms = Some(terms);
+        self.translation = translation.map(Box::new);
     }
 
     /// Takes the memory of the messages that begin in a part of the body. tonic allocates
@@ -103,17 +94,12 @@ impl RequestBody {
             self.late = None;
         }
         self.has_message |= part.has_end;
-        let more = part.largest.saturating_sub(self.counted);
         // The service refuses what is larger than it takes, and gathers none of it.
-        if more == 0 || part.largest > terms.max_bytes {
+        if part.largest > terms.max_bytes {
             return Ok(());
         }
-        terms
-            .memory
-            .take_more(more)
-            .map_err(|_| status::request_memory().into_status(self.record.id()))?;
-        self.counted = part.largest;
-        Ok(())
+        let counted = self.counted.reach(part.largest, terms);
+        counted.map_err(|draft| draft.into_status(self.record.id()))
     }
 
     /// Completes when the message that is on its way is given up.
@@ -126,7 +112,8 @@ impl RequestBody {
             Pauses::AfterFirst => self.has_message,
             Pauses::Always => true,
         };
-        if may_pause && self.messages.is_between() {
+        let is_between = self.translation.as_ref().is_none_or(|it| it.is_between());
+        if may_pause && is_between && self.messages.is_between() {
             return Poll::Pending;
         }
         let timeout = terms.timeout;
@@ -167,12 +154,10 @@ async fn drain(mut body: Incoming) {
     }
 }
 
-impl http_body::Body for RequestBody {
-    type Data = Bytes;
-    type Error = StdError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
+impl RequestBody {
+    /// The next frame of the body as it arrives.
+    fn poll_arrived(
+        &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
         let Some(body) = &mut self.body else {
@@ -186,29 +171,97 @@ impl http_body::Body for RequestBody {
             Poll::Ready(frame) => frame,
         };
         Poll::Ready(match frame {
-            Some(Ok(frame)) => {
-                let counted = frame.data_ref().map_or(Ok(()), |data| self.count(data));
-                Some(counted.map(|()| frame).map_err(Into::into))
-            }
             Some(Err(error)) => {
                 self.record.cut_short();
                 Some(Err(error.into()))
             }
             None => {
                 // hyper makes an end of the body of a reset with CANCEL; the stream has none.
-                if !body.is_end_stream() {
+                if self.is_http2 && !body.is_end_stream() {
                     self.record.cut_short();
                 }
                 None
             }
+            frame => frame.map(|frame| frame.map_err(Into::into)),
         })
     }
 
+    /// The next frame of the body that this one becomes.
+    fn poll_translated(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        loop {
+            match self.translate(Translation::next) {
+                Ok(None) => {}
+                next => return Poll::Ready(next.transpose()),
+            }
+            match ready!(self.poll_arrived(context)) {
+                None if self.record.is_cut_short() => return Poll::Ready(None),
+                None => return Poll::Ready(self.translate(Translation::end).transpose()),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(frame)) => {
+                    let Ok(data) = frame.into_data() else {
+                        continue;
+                    };
+                    let rest = self.body.as_ref().map(Incoming::size_hint);
+                    let rest = rest.unwrap_or_default();
+                    let pushed = self.translate(|translation, terms| {
+                        translation.push(&data, &rest, terms).map(|()| None)
+                    });
+                    if let Err(error) = pushed {
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a step of the translation.
+    fn translate(
+        &mut self,
+        step: impl FnOnce(&mut Translation, &Terms) -> Result<Option<Bytes>, Draft>,
+    ) -> Result<Option<Frame<Bytes>>, StdError> {
+        let (Some(translation), Some(terms)) = (&mut self.translation, &self.terms) else {
+            return Ok(None);
+        };
+        let next = step(translation, terms);
+        let next = next.map_err(|draft| draft.into_status(self.record.id()))?;
+        Ok(next.map(Frame::data))
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = StdError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        let frame = if self.translation.is_none() {
+            self.poll_arrived(context)
+        } else {
+            self.poll_translated(context)
+        };
+        let frame = ready!(frame);
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+            && let Err(status) = self.count(data)
+        {
+            return Poll::Ready(Some(Err(status.into())));
+        }
+        Poll::Ready(frame)
+    }
+
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+        self.translation.is_none() && self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.translation.is_some() {
+            return SizeHint::default();
+        }
         self.body
             .as_ref()
             .map_or_else(SizeHint::default, Incoming::size_hint)

@@ -38,7 +38,7 @@ pub(in crate::server) struct ResponseBody {
     revoked: Option<Revoked>,
     metrics: ServerMetrics,
     /// Given back at the end of the call.
-    _held: (Option<Memory>, Option<Active>),
+    _held: (Option<Memory>, [Option<Active>; 2]),
 }
 
 /// Completes when the caller of a stream may no longer make the call, and says why.
@@ -51,6 +51,7 @@ pub(super) struct Bounds {
     /// `None` if it does not end before its service does.
     pub(super) revoked: Option<Revoked>,
     pub(super) memory: Option<Memory>,
+    /// Among the calls that a caller is known for.
     pub(super) active: Option<Active>,
 }
 
@@ -64,10 +65,12 @@ enum Deadline {
 
 impl ResponseBody {
     /// Makes the response of a call complete: its status, the id of the call, and its end.
+    /// `active` is its place among the calls of its connection, if the call is to hold it.
     pub(super) fn respond(
         mut response: Response<Body>,
         mut call: Call,
         bounds: Bounds,
+        active: Option<Active>,
         metrics: &ServerMetrics,
     ) -> Response<Self> {
         if let Some(status) = call.completed(response.headers()) {
@@ -78,7 +81,7 @@ impl ResponseBody {
         headers.insert(SERVER, HeaderValue::from_static(VERSION));
         call.finish_by(response.headers());
         if !response.status().is_success() {
-            call.finish_not_grpc();
+            call.finish_no_call();
         }
         response.map(|body| Self {
             body,
@@ -86,7 +89,7 @@ impl ResponseBody {
             deadline: bounds.due.map_or(Deadline::None, Deadline::At),
             revoked: bounds.revoked,
             metrics: metrics.clone(),
-            _held: (bounds.memory, bounds.active),
+            _held: (bounds.memory, [bounds.active, active]),
         })
     }
 
@@ -190,7 +193,7 @@ mod tests {
     use super::*;
     use crate::{
         call::{Peer, Stop},
-        server::rpc::refusals::Refusals,
+        server::{config::Dialect, rpc::refusals::Refusals},
         telemetry::{
             Format,
             audit::{AuditConfig, AuditLog},
@@ -213,12 +216,14 @@ mod tests {
         let refusals = Refusals::new(audit.unwrap());
         let (_, stopping) = Stop::new();
         let peer = Peer::new(([127, 0, 0, 1], 1).into(), None, stopping);
-        let call = Call::start(&metrics, &refusals, &request.unwrap(), &context, &peer);
+        let request = request.unwrap();
+        let dialect = Some(Dialect::Grpc);
+        let call = Call::start(&metrics, &refusals, &request, dialect, &context, &peer);
         let bounds = Bounds {
             due: Some(Instant::now() + DEADLINE),
             ..Bounds::default()
         };
-        ResponseBody::respond(response, call, bounds, &metrics).into_body()
+        ResponseBody::respond(response, call, bounds, None, &metrics).into_body()
     }
 
     /// The status in the trailers behind the first message.

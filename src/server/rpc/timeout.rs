@@ -10,27 +10,39 @@ use std::time::Duration;
 use http::HeaderMap;
 use tonic::Code;
 
+use super::protocol::Form;
 use crate::status::{self, Draft, Reason};
 
 const TIMEOUT_HEADER: &str = "grpc-timeout";
+
+/// The header of Connect.
+const CONNECT_TIMEOUT_HEADER: &str = "connect-timeout-ms";
 
 /// How much later than a handler the server answers, so that the answer of the handler,
 /// which knows more, comes first.
 pub(super) const HEAD_START: Duration = Duration::from_millis(50);
 
 /// The time that a client gives a call. `None` if it sets no deadline.
-pub(super) fn of(headers: &HeaderMap) -> Result<Option<Duration>, Draft> {
-    let Some(value) = headers.get(TIMEOUT_HEADER) else {
+pub(super) fn of(form: Form, headers: &HeaderMap) -> Result<Option<Duration>, Draft> {
+    let (name, parse, allowed): (_, fn(&str) -> _, _) = match form {
+        Form::Grpc | Form::Web { .. } => (
+            TIMEOUT_HEADER,
+            parse,
+            "grpc-timeout must be one to eight digits and a unit of H, M, S, m, u or n",
+        ),
+        Form::Connect(_) => (
+            CONNECT_TIMEOUT_HEADER,
+            parse_milliseconds,
+            "connect-timeout-ms must be one to ten digits, a number of milliseconds",
+        ),
+    };
+    let Some(value) = headers.get(name) else {
         return Ok(None);
     };
     let timeout = value.to_str().ok().and_then(parse);
-    timeout.map(Some).ok_or_else(|| {
-        status::refuse(
-            Code::InvalidArgument,
-            Reason::InvalidTimeout,
-            "grpc-timeout must be one to eight digits and a unit of H, M, S, m, u or n",
-        )
-    })
+    timeout
+        .map(Some)
+        .ok_or_else(|| status::refuse(Code::InvalidArgument, Reason::InvalidTimeout, allowed))
 }
 
 /// The status of a call whose deadline has passed.
@@ -40,6 +52,13 @@ pub(super) fn exceeded() -> Draft {
         Reason::DeadlineExceeded,
         "the deadline passed before the request was complete",
     )
+}
+
+/// Reads a `connect-timeout-ms`, as Connect's protocol defines it.
+fn parse_milliseconds(value: &str) -> Option<Duration> {
+    let is_right = (1..=10).contains(&value.len()) && value.bytes().all(|it| it.is_ascii_digit());
+    let milliseconds = value.parse().ok().filter(|_| is_right);
+    milliseconds.map(Duration::from_millis)
 }
 
 /// Reads a `grpc-timeout`, as gRPC's doc/PROTOCOL-HTTP2.md defines it.
@@ -103,6 +122,17 @@ mod tests {
     }
 
     #[test]
+    fn timeouts_of_connect_are_milliseconds_of_one_to_ten_digits() {
+        for (value, expected) in [("0", 0), ("250", 250), ("9999999999", 9_999_999_999)] {
+            let expected = Duration::from_millis(expected);
+            assert_eq!(parse_milliseconds(value), Some(expected), "{value}");
+        }
+        for value in ["", "-1", "+1", "1.5", "1m", " 1", "10000000000", "é"] {
+            assert_eq!(parse_milliseconds(value), None, "{value}");
+        }
+    }
+
+    #[test]
     fn any_header_is_a_timeout_or_is_refused() {
         fuzz::holds(&values(), |bytes| {
             let is_digit = |byte: &u8| byte.is_ascii_digit();
@@ -130,7 +160,7 @@ mod tests {
                 return Ok(());
             };
             let headers = HeaderMap::from_iter([(TIMEOUT_HEADER.parse().unwrap(), value)]);
-            let timeout = of(&headers).ok().flatten();
+            let timeout = of(Form::Grpc, &headers).ok().flatten();
             prop_assert_eq!(timeout.map(|timeout| timeout.as_nanos()), expected);
             Ok(())
         });

@@ -13,7 +13,13 @@ use mesibo_grpc::{access::key::KeyHash, proto::FILE_DESCRIPTOR_SET};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tempfile::TempDir;
-use tonic::{Request, Response, Status, client::Grpc, metadata::MetadataMap, transport::Channel};
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    client::{Grpc, GrpcService},
+    codegen::StdError,
+    metadata::MetadataMap,
+};
 use tonic_prost::ProstCodec;
 
 use crate::support::{Answer, Backend, EVERYTHING, Facade, facade, write_private};
@@ -128,11 +134,16 @@ fn paths() -> Vec<String> {
 pub type Shown<'a> = (Option<&'a str>, Option<&'a str>);
 
 /// Calls any RPC with an empty request.
-pub async fn call(
-    channel: &Channel,
+pub async fn call<T>(
+    channel: &T,
     path: &str,
     (authorization, app): Shown<'_>,
-) -> Result<Response<()>, Status> {
+) -> Result<Response<()>, Status>
+where
+    T: Clone + GrpcService<Body>,
+    T::ResponseBody: http_body::Body + Send + 'static,
+    <T::ResponseBody as http_body::Body>::Error: Into<StdError>,
+{
     let mut headers = HeaderMap::new();
     for (name, value) in [("authorization", authorization), ("mesibo-app", app)] {
         if let Some(value) = value {
@@ -142,7 +153,8 @@ pub async fn call(
     let mut request = Request::new(());
     *request.metadata_mut() = MetadataMap::from_headers(headers);
     let mut client = Grpc::new(channel.clone());
-    client.ready().await.unwrap();
+    let ready = client.ready().await.map_err(Into::into);
+    ready.unwrap();
     let path = PathAndQuery::try_from(path).unwrap();
     let codec: ProstCodec<(), ()> = ProstCodec::default();
     client.unary(request, path, codec).await

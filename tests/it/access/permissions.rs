@@ -9,7 +9,12 @@ use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use super::{ADMIN, Fixture, ORDERS, READER, bearer, call, paths};
-use crate::support::{Answer, EVERYTHING, Told, facade::Bearer, telling, told};
+use crate::support::{
+    Answer, EVERYTHING, Told,
+    doors::{DOORS, Door},
+    facade::Bearer,
+    telling, told,
+};
 
 fn denied(reason: &str, caller: &str) -> Told {
     let caller = [("caller", caller)];
@@ -22,11 +27,17 @@ fn unknown(reason: &str) -> Told {
 
 #[tokio::test]
 async fn every_rpc_is_for_those_alone_who_may_call_it_for_the_app() {
+    for door in DOORS {
+        permissions_hold_at(door).await;
+    }
+}
+
+async fn permissions_hold_at(door: Door) {
     let fixture = Fixture::new();
-    let channel = &fixture.facade.channel;
+    let channel = &door.of(fixture.facade.addr());
     let changed = ADMIN.replace("admin", "bdmin");
     let longer = format!("{ADMIN}0");
-    for path in paths() {
+    for path in paths().into_iter().filter(|path| door.carries(path)) {
         let refused = async |key: Option<&str>, app| {
             let authorization = key.map(bearer);
             let called = call(channel, &path, (authorization.as_deref(), app)).await;
@@ -35,28 +46,28 @@ async fn every_rpc_is_for_those_alone_who_may_call_it_for_the_app() {
         assert_eq!(
             refused(None, None).await,
             unknown("NO_CREDENTIALS"),
-            "{path}"
+            "{door:?} {path}"
         );
         for key in ["wrong", &changed, &ADMIN[..ADMIN.len() - 1], &longer, ""] {
             let told = refused(Some(key), None).await;
-            assert_eq!(told, unknown("INVALID_KEY"), "{path} {key}");
+            assert_eq!(told, unknown("INVALID_KEY"), "{door:?} {path} {key}");
         }
         let may_read = path.ends_with("/ListUsers");
         if !may_read {
             // The app is right, and does not help.
             let told = refused(Some(READER), Some("support")).await;
-            assert_eq!(told, denied("RPC_NOT_ALLOWED", "reader"), "{path}");
+            assert_eq!(told, denied("RPC_NOT_ALLOWED", "reader"), "{door:?} {path}");
         }
         if !may_read && !path.contains("MessageService") {
             let told = refused(Some(ORDERS), None).await;
-            assert_eq!(told, denied("RPC_NOT_ALLOWED", "orders"), "{path}");
+            assert_eq!(told, denied("RPC_NOT_ALLOWED", "orders"), "{door:?} {path}");
         }
         let told = refused(Some(ADMIN), Some("unknown")).await;
-        assert_eq!(told, denied("APP_NOT_ALLOWED", "admin"), "{path}");
+        assert_eq!(told, denied("APP_NOT_ALLOWED", "admin"), "{door:?} {path}");
     }
     assert!(fixture.shop.requests().is_empty() && fixture.support.requests().is_empty());
 
-    for path in paths() {
+    for path in paths().into_iter().filter(|path| door.carries(path)) {
         for app in [None, Some("shop"), Some("support")] {
             let called = call(channel, &path, (Some(&bearer(ADMIN)), app)).await;
             // All but two have rules that an empty request breaks, and a stream goes on when
@@ -70,7 +81,7 @@ async fn every_rpc_is_for_those_alone_who_may_call_it_for_the_app() {
             ];
             let passes = passes.iter().any(|rpc| path.ends_with(rpc));
             let expected = (!passes).then_some("INVALID_REQUEST");
-            assert_eq!(reason.as_deref(), expected, "{path}");
+            assert_eq!(reason.as_deref(), expected, "{door:?} {path}");
         }
     }
 }
@@ -141,10 +152,10 @@ fn limits() -> String {
 #[tokio::test]
 async fn a_sender_may_be_limited_to_addresses() {
     let fixture = Fixture::with(Answer::ok(EVERYTHING), &limits(), &[]);
-    let channel = fixture.facade.channel.clone();
-    let mut messages =
-        MessageServiceClient::with_interceptor(channel, Bearer("mgk_s3ntinel_limited"));
-    let mut send = async |from: &str| {
+    let send = async |door: Door, from: &str| {
+        let channel = door.of(fixture.facade.addr());
+        let mut messages =
+            MessageServiceClient::with_interceptor(channel, Bearer("mgk_s3ntinel_limited"));
         let request = SendMessageRequest {
             from_address: from.into(),
             recipient: Some(Recipient::Gid(7)),
@@ -153,14 +164,17 @@ async fn a_sender_may_be_limited_to_addresses() {
         };
         messages.send_message(request).await
     };
-    for allowed in ["shop", "shop-1", "shop-"] {
-        send(allowed).await.unwrap();
+    for door in DOORS {
+        for allowed in ["shop", "shop-1", "shop-"] {
+            send(door, allowed).await.unwrap();
+        }
+        for other in ["alice", "shops", "a-shop"] {
+            let told = told(&send(door, other).await.unwrap_err());
+            let expected = denied("SENDER_NOT_ALLOWED", "limited");
+            assert_eq!(told, expected, "{door:?} {other}");
+        }
     }
-    for other in ["alice", "shops", "a-shop"] {
-        let told = told(&send(other).await.unwrap_err());
-        assert_eq!(told, denied("SENDER_NOT_ALLOWED", "limited"), "{other}");
-    }
-    assert_eq!(fixture.shop.requests().len(), 3);
+    assert_eq!(fixture.shop.requests().len(), 3 * DOORS.len());
 }
 
 #[tokio::test]

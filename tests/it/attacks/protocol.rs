@@ -1,4 +1,4 @@
-//! Requests that only look like gRPC.
+//! Requests that only look like calls.
 
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
@@ -51,24 +51,46 @@ async fn a_method_other_than_post_carries_nothing_out() {
 #[tokio::test]
 async fn a_content_type_that_only_begins_like_grpc_carries_nothing_out() {
     let backend = Backend::always(Answer::ok(EVERYTHING));
-    let facade = Facade::new(&backend.url());
-    let attacker = Attacker::connect(facade.addr()).await;
-    for other in [
+    let other = [
+        "application/grpc+json",
+        "application/grpc-web+json",
+        "application/grpcfoo",
+        "application/connect+json",
+        "text/plain",
+    ];
+    let doors = [
         "application/grpc-web",
         "application/grpc-web+proto",
         "application/grpc-web-text",
-        "application/grpc+json",
-        "application/grpcfoo",
         "application/json",
+        "application/proto",
+    ];
+    for (protocols, refused, speaks) in [
+        (
+            "grpc,grpc-web,connect",
+            &other[..],
+            "gRPC, gRPC-Web, Connect: ",
+        ),
+        ("grpc", &[other, doors].concat(), "gRPC: "),
+        ("connect", &doors[..3], "Connect: "),
     ] {
-        let headers = [("content-type", other)];
-        let response = attacker.call(SEND, &headers, body(message(), true)).await;
-        let response = response.unwrap();
-        assert_eq!(response.status(), 415, "{other}");
-        let text = response.into_body().collect().await.unwrap().to_bytes();
-        assert!(text.starts_with(b"this port speaks gRPC: "), "{text:?}");
+        let facade = Facade::with(&backend.url(), &[("protocols", protocols)]);
+        let attacker = Attacker::connect(facade.addr()).await;
+        for refused in refused {
+            let headers = [("content-type", *refused)];
+            let response = attacker.call(SEND, &headers, body(message(), true)).await;
+            let response = response.unwrap();
+            assert_eq!(response.status(), 415, "{refused}");
+            let text = response.into_body().collect().await.unwrap().to_bytes();
+            let text = String::from_utf8(text.into()).unwrap();
+            let begin = format!("this port speaks {speaks}");
+            assert!(text.starts_with(&begin) && text.ends_with('\n'), "{text}");
+        }
     }
     assert!(backend.requests().is_empty());
+
+    let facade = Facade::new(&backend.url());
+    let attacker = Attacker::connect(facade.addr()).await;
 
     for grpc in [
         "application/grpc",
@@ -83,8 +105,8 @@ async fn a_content_type_that_only_begins_like_grpc_carries_nothing_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http1_is_told_to_upgrade_and_leaves_a_line_in_the_log() {
-    let args = ["--metrics-listen", "127.0.0.1:0"];
+async fn http1_where_grpc_alone_is_spoken_is_told_to_upgrade_and_leaves_a_line_in_the_log() {
+    let args = ["--metrics-listen", "127.0.0.1:0", "--protocols", "grpc"];
     let process = Process::serve("http://127.0.0.1:1/", &args);
     for request in [
         "GET / HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
@@ -109,8 +131,8 @@ async fn http1_is_told_to_upgrade_and_leaves_a_line_in_the_log() {
         assert!(text.contains("gRPC") && text.ends_with('\n'), "{text}");
     }
     soon(process.logged("a client speaks HTTP/1")).await;
-    let counted = "grpc_server_handled_total{grpc_service=\"unknown\",\
-                   grpc_method=\"unknown\",grpc_code=\"Unknown\"} 3\n";
+    let counted = "grpc_server_handled_total{grpc_type=\"unknown\",grpc_service=\"unknown\",\
+                   grpc_method=\"unknown\",grpc_code=\"Unknown\",dialect=\"unknown\"} 3\n";
     let metrics = process.logged_address("metrics=");
     soon(async { while !get(metrics, "/metrics").await.contains(counted) {} }).await;
 }

@@ -192,7 +192,7 @@ async fn what_is_no_grpc_and_what_does_not_exist_leave_a_line_with_the_peer() {
     }
     server.signal("TERM");
     let (_, _, log) = server.wait();
-    for reason in ["NOT_GRPC", "UNKNOWN_METHOD"] {
+    for reason in ["NO_CALL", "UNKNOWN_METHOD"] {
         let reason = format!("reason=\"{reason}\"");
         let lines: Vec<_> = log.lines().filter(|line| line.contains(&reason)).collect();
         assert!((1..=3).contains(&lines.len()), "{lines:#?}");

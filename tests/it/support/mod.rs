@@ -1,6 +1,7 @@
 //! Fixtures: a scripted backend, the facade in front of it, and the program itself.
 
 pub mod backend;
+pub mod doors;
 pub mod emulator;
 pub mod facade;
 pub mod http2;

@@ -43,12 +43,37 @@ async fn tls_is_1_2_or_1_3_and_carries_http_2() {
         let (_, connection) = stream.get_ref();
         assert_eq!(connection.alpn_protocol(), Some(&b"h2"[..]));
         assert_eq!(connection.protocol_version(), Some(version.version));
-        let other = handshake(facade.addr(), &authority, version, &["http/1.1"]).await;
+        let other = handshake(facade.addr(), &authority, version, &["http/1.0"]).await;
         let error = other.unwrap_err().to_string();
         assert!(error.contains("NoApplicationProtocol"), "{error}");
     }
     let channel = connect(facade.addr(), &authority.pem, None).await.unwrap();
     list(channel, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn http1_is_negotiated_by_those_who_know_no_other_unless_grpc_alone_is_spoken() {
+    let authority = Authority::new();
+    let files = Files::new(&authority.issue(&[NAME]), "");
+    let backend = Backend::always(Answer::ok(EVERYTHING));
+    let facade = serve(&backend.url(), &files, false, &[]);
+    let stream = handshake(facade.addr(), &authority, &TLS13, &["http/1.1"]).await;
+    let mut stream = stream.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let request = "POST /mesibo.v1.UserService/ListUsers HTTP/1.1\r\nhost: localhost\r\n\
+                   content-type: application/json\r\ncontent-length: 2\r\n\
+                   connection: close\r\n\r\n{}";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+    assert!(response.ends_with("\r\n\r\n{}"), "{response}");
+
+    let grpc = [("protocols", "grpc")];
+    let facade = serve(&backend.url(), &files, false, &grpc);
+    let refused = handshake(facade.addr(), &authority, &TLS13, &["http/1.1"]).await;
+    let error = refused.unwrap_err().to_string();
+    assert!(error.contains("NoApplicationProtocol"), "{error}");
 }
 
 #[tokio::test]

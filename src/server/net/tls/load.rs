@@ -22,6 +22,9 @@ use crate::files::{Snapshot, wrong};
 /// The ALPN protocol name of HTTP/2.
 const H2: &[u8] = b"h2";
 
+/// The ALPN protocol name of HTTP/1.1.
+const HTTP1: &[u8] = b"http/1.1";
+
 /// The files of TLS, all in PEM.
 #[derive(Clone, Debug)]
 pub struct Files {
@@ -36,6 +39,8 @@ pub struct Files {
     pub client_crl: Option<PathBuf>,
     /// Whether a client may do without a certificate, if there are authorities.
     pub client_may_be_unknown: bool,
+    /// Whether HTTP/1.1 is spoken besides HTTP/2, which is preferred.
+    pub http1: bool,
 }
 
 /// One version of the files.
@@ -98,6 +103,9 @@ impl Files {
                 format!("{certificate} and {key} do not make a certificate with its key: {error}")
             })?;
         config.alpn_protocols = vec![H2.to_vec()];
+        if self.http1 {
+            config.alpn_protocols.push(HTTP1.to_vec());
+        }
         if self.client_ca.is_some() {
             // A session that is resumed takes over the client's certificate of its first
             // handshake, which nobody verifies again: not its validity, its revocation, nor
