@@ -1,6 +1,6 @@
 //! Puts the parts together, as the settings say.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{error, fmt, io, mem, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use futures_util::future::join_all;
 use mesibo::{Client, chain};
@@ -31,7 +31,7 @@ use crate::{
         Once, ServiceMetrics, StreamLimits, TokenDeletion, Upstream, group::Groups,
         message::Messages, user::Users,
     },
-    store::{self, Store, StoreMetrics, metrics::Queues},
+    store::{self, OpenError, Store, StoreMetrics, metrics::Queues},
     telemetry::{
         self,
         audit::AuditLog,
@@ -59,6 +59,21 @@ pub struct Facade {
     store: Arc<dyn Store>,
 }
 
+/// Why a facade was not bound.
+#[derive(Debug)]
+pub struct BindError {
+    text: String,
+    may_pass: bool,
+}
+
+/// What is made of the settings before a file is made, the store is opened, or a port is
+/// bound.
+struct Parts {
+    apps: Arc<Apps>,
+    access: Access,
+    reloads: Vec<Reload>,
+}
+
 /// The metrics of all parts.
 #[derive(Default)]
 struct Metrics {
@@ -76,57 +91,39 @@ impl Facade {
     /// # Errors
     ///
     /// If anything that a setting names cannot be used, in a line that names the setting.
-    pub async fn bind(config: Config) -> Result<Self, String> {
+    pub async fn bind(mut config: Config) -> Result<Self, BindError> {
+        let metrics = Metrics::default();
+        let Parts {
+            apps,
+            access,
+            reloads,
+        } = Parts::open(&mut config, &metrics)?;
         let audit = AuditLog::start(config.audit, config.log_format)
             .map_err(|mistake| format!("audit-log: {mistake}"))?;
         let mut registry = Registry::default();
-        let metrics = Metrics::default();
-        let mut reloads = Vec::new();
         let tls = config.server.tls.clone();
         if let Some(tls) = &tls {
-            reloads.push(reload_of_certificate(tls.clone())?);
             let own = registry.sub_registry_with_prefix(PREFIX);
             own.register_collector(Box::new(ExpiryMetric(tls.clone())));
         }
-        let apps = open_apps(config.apps, &metrics.upstream, &mut reloads)?;
-        let mut apps =
-            Apps::new(apps, &config.default_app).ok_or("default-app: expected one of the apps")?;
-        if let Some(worlds) = config.worlds {
-            apps = apps.making(maker(worlds, metrics.upstream.clone()));
-        }
-        let apps = Arc::new(apps);
         metrics.register(&mut registry, &apps);
         audit.register(registry.sub_registry_with_prefix(PREFIX));
-        let access = Access::new(
-            config.callers,
-            Arc::clone(&apps),
-            config.open_reflection,
-            &metrics.callers,
-        );
         registry
             .sub_registry_with_prefix(PREFIX)
             .register_collector(Box::new(access.key_times()));
-        if let Some(file) = config.caller_file {
-            reloads.push(reload_of_callers(file, access.clone())?);
-        }
 
-        let store = store::open(&config.store, Arc::new(metrics.store.clone()))
-            .await
-            .map_err(|error| format!("store: {error}"))?;
+        let store = store::open(&config.store, Arc::new(metrics.store.clone())).await?;
         registry
             .sub_registry_with_prefix(PREFIX)
             .register_collector(Box::new(Queues(Arc::clone(&store))));
         let max_request_bytes = config.server.limits.max_request_bytes;
         let server = Server::bind(config.server, &metrics.server)
             .await
-            .map_err(|(setting, error)| format!("{setting}: {error}"))?;
+            .map_err(|(setting, error)| BindError::of_port(setting, &error))?;
         let exporter = match config.metrics_listen {
             None => None,
             Some(listen) => Some((bind_exporter(listen).await?, registry)),
         };
-        if config.token_deletion == TokenDeletion::UserDel {
-            tracing::warn!("DeleteUserToken sends userdel, which deletes the user at Mesibo");
-        }
         let upstream = Upstream::new(config.error_codes, metrics.service, audit.clone());
         let once = Once::new(upstream.clone(), Arc::clone(&store), config.store.timeout);
         Ok(Self {
@@ -212,6 +209,87 @@ impl Facade {
     }
 }
 
+impl Parts {
+    /// Opens them, and takes their settings.
+    fn open(config: &mut Config, metrics: &Metrics) -> Result<Self, String> {
+        let mut reloads = Vec::new();
+        if let Some(tls) = &config.server.tls {
+            reloads.push(reload_of_certificate(tls.clone())?);
+        }
+        let apps = open_apps(mem::take(&mut config.apps), &metrics.upstream, &mut reloads)?;
+        let mut apps =
+            Apps::new(apps, &config.default_app).ok_or("default-app: expected one of the apps")?;
+        if let Some(worlds) = config.worlds.take() {
+            apps = apps.making(maker(worlds, metrics.upstream.clone()));
+        }
+        let apps = Arc::new(apps);
+        let access = Access::new(
+            mem::take(&mut config.callers),
+            Arc::clone(&apps),
+            config.open_reflection,
+            &metrics.callers,
+        );
+        if let Some(file) = config.caller_file.take() {
+            reloads.push(reload_of_callers(file, access.clone())?);
+        }
+        Ok(Self {
+            apps,
+            access,
+            reloads,
+        })
+    }
+}
+
+/// Does what [`Facade::bind`] does before it makes a file, opens the store or binds a port,
+/// and gives the apps.
+pub(crate) fn rehearse(mut config: Config) -> Result<Arc<Apps>, String> {
+    Parts::open(&mut config, &Metrics::default()).map(|parts| parts.apps)
+}
+
+impl BindError {
+    /// Whether the same settings may do later: something does not answer, or an address is
+    /// in use.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
+    }
+
+    fn of_port(setting: &str, error: &io::Error) -> Self {
+        use io::ErrorKind::{AddrInUse, AddrNotAvailable};
+        Self {
+            text: format!("{setting}: {error}"),
+            may_pass: matches!(error.kind(), AddrInUse | AddrNotAvailable),
+        }
+    }
+}
+
+impl From<String> for BindError {
+    /// A wrong setting.
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            may_pass: false,
+        }
+    }
+}
+
+impl From<OpenError> for BindError {
+    fn from(error: OpenError) -> Self {
+        Self {
+            text: format!("store: {error}"),
+            may_pass: matches!(error, OpenError::Unreachable(_)),
+        }
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl error::Error for BindError {}
+
 impl Metrics {
     fn register(&self, registry: &mut Registry, apps: &Apps) {
         registry.register_collector(Box::new(ProcessMetrics));
@@ -248,9 +326,10 @@ fn services(
 }
 
 /// The port for metrics.
-async fn bind_exporter(listen: SocketAddr) -> Result<Exporter, String> {
+async fn bind_exporter(listen: SocketAddr) -> Result<Exporter, BindError> {
     Exporter::bind(listen).await.map_err(|error| {
-        format!("metrics-listen: cannot listen on {listen}: {error}; set another address, or none")
+        let text = format!("cannot listen on {listen}: {error}; set another address, or none");
+        BindError::of_port("metrics-listen", &io::Error::new(error.kind(), text))
     })
 }
 

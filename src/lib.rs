@@ -9,6 +9,7 @@
 //! the first of this list to the last:
 //!
 //! - `cli`: the commands
+//! - `check`: what `serve` would do before it serves, and what it would not say
 //! - `facade`: puts the parts together, as the settings say
 //! - `reload`: files that are read again when they change
 //! - `config`: every setting, with its default
@@ -28,6 +29,8 @@
 pub mod access;
 #[doc(hidden)]
 pub mod call;
+#[doc(hidden)]
+pub mod check;
 #[doc(hidden)]
 pub mod cli;
 mod codec;
@@ -53,4 +56,4 @@ pub mod store;
 pub mod telemetry;
 
 pub use config::Config;
-pub use facade::Facade;
+pub use facade::{BindError, Facade};

@@ -3,7 +3,6 @@
 use std::{
     error::Error,
     io::{self, ErrorKind},
-    iter::successors,
 };
 
 use mesibo::chain;
@@ -19,6 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     call::app::APP_HEADER,
+    check::cause::{causes, io_error, tls_error},
     config::{ClientConfig, ServerAddress, settings},
 };
 
@@ -85,15 +85,11 @@ pub(super) fn of_connection(status: &Status, url: &Url) -> Option<String> {
 
 /// Why a connection failed.
 fn of_transport(error: &(dyn Error + 'static), url: &Url) -> String {
-    let causes = || successors(Some(error), |&error| error.source());
     let other_scheme = match url.scheme() {
         "https" => "; perhaps it serves plaintext, at http://",
         _ => "; perhaps it serves TLS, at https://",
     };
-    let io = causes().find_map(|cause| cause.downcast_ref::<io::Error>());
-    // The source of an I/O error is not the error that it wraps, but the source of that.
-    let tls = io.and_then(|error| error.get_ref()?.downcast_ref::<rustls::Error>());
-    if let Some(error) = tls {
+    if let Some(error) = tls_error(error) {
         let hint = match error {
             rustls::Error::InvalidMessage(_) => other_scheme.to_owned(),
             rustls::Error::InvalidCertificate(_) => {
@@ -110,7 +106,7 @@ fn of_transport(error: &(dyn Error + 'static), url: &Url) -> String {
         };
         return format!("the TLS handshake failed: {error}{hint}");
     }
-    match io.map(io::Error::kind) {
+    match io_error(error).map(io::Error::kind) {
         Some(ErrorKind::ConnectionRefused) => {
             return "it refuses connections; is the server running?".into();
         }
@@ -123,7 +119,7 @@ fn of_transport(error: &(dyn Error + 'static), url: &Url) -> String {
         }
         _ => {}
     }
-    if causes().any(<dyn Error>::is::<hyper::Error>) {
+    if causes(error).any(<dyn Error>::is::<hyper::Error>) {
         return format!("it does not speak gRPC{other_scheme}");
     }
     chain(error)

@@ -17,6 +17,7 @@ use crate::config::{
 };
 
 pub(super) const SERVE: &str = "serve";
+pub(super) const CHECK: &str = "check";
 pub(super) const SANDBOX: &str = "sandbox";
 pub(super) const HEALTH: &str = "health";
 pub(super) const CALL: &str = "call";
@@ -25,6 +26,16 @@ pub(super) const STORE: &str = "store";
 pub(super) const MIGRATE: &str = "migrate";
 pub(super) const COMPLETIONS: &str = "completions";
 pub(super) const MAN: &str = "man";
+
+/// The flag of `check` that allows calls to Mesibo.
+pub(super) const ONLINE: &str = "online";
+
+/// The flag of `check` for the form of its report.
+pub(super) const FORMAT: &str = "format";
+
+/// The values of [`FORMAT`].
+pub(super) const AS_TEXT: &str = "text";
+pub(super) const AS_JSON: &str = "json";
 
 /// The argument of `key`.
 pub(super) const CALLER: &str = "NAME";
@@ -57,6 +68,7 @@ pub(super) fn grammar() -> Command {
                 settings::APP_TOKEN_FILE.name()
             ),
         ))
+        .subcommand(check())
         .subcommand(with_settings(
             Command::new(SANDBOX)
                 .about("Serve the facade in front of an embedded emulator, with no account"),
@@ -164,6 +176,35 @@ fn call(command: Command) -> Command {
                 .action(ArgAction::SetTrue)
                 .conflicts_with(JSON),
         )
+}
+
+/// `check`, which has the settings of `serve`.
+fn check() -> Command {
+    let command = Command::new(CHECK)
+        .about("Check settings, files, certificates, callers, the store and the proxy, as serve does before it serves")
+        .arg(
+            Arg::new(ONLINE)
+                .long(ONLINE)
+                .help("Make one call to Mesibo for each app, which lists one user and changes nothing")
+                .help_heading("Check")
+                .action(ArgAction::SetTrue),
+        )
+        .arg(
+            Arg::new(FORMAT)
+                .long(FORMAT)
+                .value_name("text|json")
+                .help("Form of the report: lines for people, or one JSON object")
+                .help_heading("Check")
+                .value_parser([AS_TEXT, AS_JSON])
+                .hide_possible_values(true)
+                .default_value(AS_TEXT),
+        );
+    with_settings(
+        command,
+        &Config::settings(),
+        "It makes and changes nothing. Exit status 1: something does not answer, which may pass; \
+         2: something is wrong. Run it as the user that serves, with the same settings.",
+    )
 }
 
 /// A command with the flags of its settings: `-h` has the common ones, `--help` has all,

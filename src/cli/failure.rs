@@ -66,6 +66,15 @@ impl Failure {
         }
     }
 
+    /// A failure that was told already.
+    pub(super) fn told(status: u8) -> Self {
+        Self {
+            status,
+            texts: Vec::new(),
+            format: Format::Text,
+        }
+    }
+
     /// The failure of a call with a gRPC code, in several lines. The exit status is the one
     /// that grpcurl has, which leaves the low ones to what is wrong on this side.
     pub(super) fn of_call(code: Code, lines: &[String]) -> Self {

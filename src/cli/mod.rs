@@ -2,11 +2,13 @@
 //!
 //! - `command`: the grammar, and the help
 //! - `environment`: variables that look like settings and are none
-//! - `serve`, `sandbox`, `health`, `call`, `store`, `key`, `completions`, `man`: a command each
+//! - `serve`, `check`, `sandbox`, `health`, `call`, `store`, `key`, `completions`, `man`: a
+//!   command each
 //! - `client`: the way of a command to a running server
 //! - `failure`: how a command ends badly
 
 mod call;
+mod check;
 mod client;
 mod command;
 mod completions;
@@ -30,6 +32,7 @@ use clap::{ArgMatches, parser::ValueSource};
 use clap_complete::Shell;
 
 pub use call::Call;
+pub use check::Check;
 pub use failure::Failure;
 
 use crate::{
@@ -45,6 +48,8 @@ use crate::{
 pub enum Task {
     /// Serve the facade in front of Mesibo.
     Serve(Config),
+    /// Check what `serve` would do.
+    Check(Check),
     /// Serve the facade in front of an embedded emulator.
     Sandbox(SandboxConfig),
     /// Ask a running server whether it serves.
@@ -81,6 +86,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> 
         command::SERVE => settled(Config::read(lookup))
             .map(Task::Serve)
             .map_err(wrong),
+        command::CHECK => Ok(Task::Check(Check {
+            settings: settled(Config::read(lookup)),
+            online: matches.get_flag(command::ONLINE),
+            is_json: argument::<String>(matches, command::FORMAT) == command::AS_JSON,
+        })),
         command::SANDBOX => settled(SandboxConfig::read(lookup))
             .map(Task::Sandbox)
             .map_err(wrong),
@@ -143,6 +153,7 @@ impl Task {
     pub async fn run(self) -> Result<(), Failure> {
         match self {
             Self::Serve(config) => Box::pin(serve::run(config)).await,
+            Self::Check(check) => Box::pin(check::run(check)).await,
             Self::Sandbox(config) => Box::pin(sandbox::run(config)).await,
             Self::Health(config) => health::run(config).await,
             Self::Call(call) => Box::pin(call::run(call)).await,

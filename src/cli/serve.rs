@@ -42,7 +42,13 @@ pub(super) async fn serve(config: Config, ready: impl FnOnce(&Facade)) -> Result
     let tls = config.server.tls_mode();
     let (callers, apps) = (config.callers.len(), config.apps.len());
     let store = config.store.location.clone();
-    let facade = Facade::bind(config).await.map_err(Failure::wrong)?;
+    let facade = Facade::bind(config).await.map_err(|error| {
+        if error.may_pass() {
+            Failure::new(error)
+        } else {
+            Failure::wrong(error)
+        }
+    })?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         listen = %facade.local_addr(),

@@ -42,6 +42,7 @@ fn the_document_lists_every_setting_with_its_default() {
 fn each_example_of_the_help_is_a_command_line() {
     for (command, settings) in [
         (command::SERVE, Config::settings()),
+        (command::CHECK, Config::settings()),
         (command::SANDBOX, SandboxConfig::settings()),
         (command::HEALTH, HealthConfig::settings()),
         (command::CALL, ClientConfig::settings()),

@@ -130,7 +130,11 @@ impl Origin {
 /// The known name that is most like `name`, if one is like it.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let known = known.into_iter();
-    let rated = known.map(|known| (strsim::jaro_winkler(name, known), known));
+    // A single slip in a short name is more than a small part of it.
+    let rated = known.map(|known| match strsim::osa_distance(name, known) {
+        1 => (1.0, known),
+        _ => (strsim::jaro_winkler(name, known), known),
+    });
     let (likeness, known) = rated.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
     (likeness >= LIKENESS).then_some(known)
 }
@@ -160,6 +164,7 @@ mod tests {
             ("listne", Some("listen")),
             ("tls-keyfile", Some("tls-key-file")),
             ("lameduck", Some("lame-duck")),
+            ("lgo", Some("log")),
             ("port", None),
         ] {
             assert_eq!(nearest(name, known), expected, "{name}");

@@ -287,6 +287,13 @@ impl Reader<'_> {
                 settings::PROXY_PROTOCOL.name()
             ));
         }
+        let token_deletion = self.get(&settings::DELETE_USER_TOKEN_OP);
+        if token_deletion == TokenDeletion::UserDel {
+            self.warnings.push(format!(
+                "{}: DeleteUserToken sends userdel, which deletes the user at Mesibo",
+                settings::DELETE_USER_TOKEN_OP.name()
+            ));
+        }
         Config {
             server,
             apps,
@@ -300,7 +307,7 @@ impl Reader<'_> {
                 window: self.get(&settings::STREAM_WINDOW),
                 idle_timeout: self.get(&settings::STREAM_IDLE_TIMEOUT),
             },
-            token_deletion: self.get(&settings::DELETE_USER_TOKEN_OP),
+            token_deletion,
             error_codes: self.get(&settings::ERROR_CODES),
             log: self.get(&settings::LOG),
             log_format: self.get(&settings::LOG_FORMAT),

@@ -50,6 +50,13 @@ pub struct Server {
 #[derive(Debug)]
 pub struct WorkerDied;
 
+/// How many connections the gRPC port may have, of `wanted`, where the process may have this
+/// many files open.
+#[must_use]
+pub fn client_connections(wanted: usize, open_files: u64) -> usize {
+    descriptors::of_clients(wanted, usize::try_from(open_files).unwrap_or(usize::MAX))
+}
+
 impl Server {
     /// Binds the port, and the one for health if the settings have one, and starts the
     /// worker threads.

@@ -13,6 +13,7 @@ mod database;
 mod durable;
 mod engine;
 mod error;
+mod inspect;
 mod memory;
 pub mod metrics;
 mod observer;
@@ -38,6 +39,7 @@ use uuid::Uuid;
 pub use self::{
     config::{Config, Location, LocationError},
     error::{Error, OpenError},
+    inspect::{Schema, inspect},
     metrics::StoreMetrics,
     observer::{ClaimResult, Event, NoObserver, Observer, SettleResult},
     open::{migrate, open},

@@ -5,7 +5,7 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-use super::error::OpenError;
+use super::{error::OpenError, inspect::Schema};
 
 /// Holds which migrations were applied. Its name keeps it apart from those of other
 /// programs in the same database.
@@ -38,6 +38,15 @@ pub(super) fn state(applied: Option<i64>, migrator: &Migrator) -> Result<State, 
         Some(found) if found == known => Ok(State::UpToDate),
         _ => Ok(State::Outdated),
     }
+}
+
+/// What an inspection finds, if a migration can be run.
+pub(super) fn found(applied: Option<i64>, migrator: &Migrator) -> Result<Schema, OpenError> {
+    Ok(match (state(applied, migrator)?, applied) {
+        (State::UpToDate, _) => Schema::Current,
+        (State::Outdated, Some(_)) => Schema::Older,
+        (State::Outdated, None) => Schema::Missing,
+    })
 }
 
 /// Why a migration failed. `of_driver` reads the database's own errors.

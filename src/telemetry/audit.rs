@@ -2,10 +2,11 @@
 //! own, so that no flood of log lines takes its room, and nobody waits for a disk.
 
 use std::{
+    fmt::Display,
     fs::{File, OpenOptions},
     io,
     os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,6 +14,7 @@ use std::{
 };
 
 use prometheus_client::registry::Registry;
+use rustix::fs::{Access, access};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
@@ -272,18 +274,44 @@ impl OnFailure {
     }
 }
 
-/// Opens a file to add to its end. A pipe or a socket is no file: its open waits for a
-/// reader.
-fn open(path: &PathBuf) -> io::Result<File> {
+/// Checks that the audit can be written, without making its file, and says where it goes.
+///
+/// # Errors
+///
+/// If the file cannot be written, or could not be made.
+pub fn probe(to: &AuditTo) -> Result<String, String> {
+    let AuditTo::File(path) = to else {
+        return Ok("standard error".into());
+    };
+    let wrong = |error: &dyn Display| format!("cannot write to {}: {error}", path.display());
+    if path.exists() {
+        check_kind(path).map_err(|error| wrong(&error))?;
+        access(path, Access::WRITE_OK).map_err(|error| wrong(&error))?;
+        return Ok(format!("{} can be written", path.display()));
+    }
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let folder = folder.unwrap_or(Path::new("."));
+    access(folder, Access::WRITE_OK).map_err(|error| wrong(&error))?;
+    Ok(format!("{} can be made", path.display()))
+}
+
+/// Opens a file to add to its end.
+fn open(path: &Path) -> io::Result<File> {
+    check_kind(path)?;
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(MODE)
+        .open(path)
+}
+
+/// Refuses a pipe and a socket: an open of one waits for a reader.
+fn check_kind(path: &Path) -> io::Result<()> {
     if let Ok(metadata) = path.metadata()
         && (metadata.file_type().is_fifo() || metadata.file_type().is_socket())
     {
         let text = "expected a file, not a pipe or a socket";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(MODE)
-        .open(path)
+    Ok(())
 }

@@ -73,6 +73,15 @@ pub fn start(targets: Targets, format: Format) -> Result<Telemetry, Box<dyn Erro
     Ok(Telemetry { _traces: traces })
 }
 
+/// Whether the environment wants traces, and they can be exported. Called within a runtime.
+///
+/// # Errors
+///
+/// As [`start`].
+pub fn probe_traces() -> Result<bool, Box<dyn Error>> {
+    Ok(trace::exporter()?.is_some())
+}
+
 /// Registers the metrics of the log.
 pub fn register(metrics: &mut Metrics) {
     metrics.register(

@@ -54,16 +54,8 @@ impl Traces {
     /// If the environment's settings cannot be used.
     pub(super) fn start() -> Result<Option<Self>, Box<dyn Error>> {
         global::set_text_map_propagator(TraceContextPropagator::new());
-        if env::var_os(ENDPOINT).is_none() {
+        let Some(exporter) = exporter()? else {
             return Ok(None);
-        }
-        let exporter = match protocol()? {
-            Protocol::Grpc => SpanExporter::builder().with_tonic().build()?,
-            over_http => SpanExporter::builder()
-                .with_http()
-                .with_protocol(over_http)
-                .with_http_client(http_client()?)
-                .build()?,
         };
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         let mut resource = Resource::builder().with_attribute(version);
@@ -89,6 +81,26 @@ impl Drop for Traces {
             tracing::warn!(%error, "the last traces were not sent");
         }
     }
+}
+
+/// What sends traces to where the environment says, if it does. Made within a runtime.
+///
+/// # Errors
+///
+/// If the environment's settings cannot be used.
+pub(super) fn exporter() -> Result<Option<SpanExporter>, Box<dyn Error>> {
+    if env::var_os(ENDPOINT).is_none() {
+        return Ok(None);
+    }
+    let exporter = match protocol()? {
+        Protocol::Grpc => SpanExporter::builder().with_tonic().build()?,
+        over_http => SpanExporter::builder()
+            .with_http()
+            .with_protocol(over_http)
+            .with_http_client(http_client()?)
+            .build()?,
+    };
+    Ok(Some(exporter))
 }
 
 /// The protocol that the collector speaks: that of OpenTelemetry's specification by default.

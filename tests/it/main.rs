@@ -8,6 +8,7 @@ mod attacks;
 mod audit;
 mod call;
 mod chaos;
+mod check;
 mod clocks;
 mod deadlines;
 mod deploy;

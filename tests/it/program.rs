@@ -173,7 +173,8 @@ fn an_address_that_is_taken_stops_the_start() {
     let taken = taken.local_addr().unwrap().to_string();
     let output = run(&["serve", "--listen", &taken], Some(TOKEN));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    // The other program may end: systemd tries again.
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
     let says = format!("mesibo-grpc: listen: cannot listen on {taken}: Address already in use");
     let is_told = stderr.lines().any(|line| line.starts_with(&says));
     assert!(is_told, "{stderr}");

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use url::{Host, Url};
 
 use crate::store::{
-    Config, OpenError,
+    Config, OpenError, Schema,
     config::is_local,
     database::Failure,
     schema::{self, State},
@@ -33,9 +33,7 @@ const MIGRATION_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Opens the database, and brings its schema up to date.
 pub(in crate::store) async fn open(url: &Url, config: &Config) -> Result<PgPool, OpenError> {
-    if config.max_connections < 4 {
-        return Err(OpenError::Failed("it needs at least 4 connections".into()));
-    }
+    check_connections(config)?;
     let options = options(url, config).map_err(|error| refused(&error))?;
     let mut connection = first(&options, config.timeout * OPEN_LIMITS).await?;
     let migrated = timeout(MIGRATION_TIMEOUT, migrate(&mut connection)).await;
@@ -47,6 +45,50 @@ pub(in crate::store) async fn open(url: &Url, config: &Config) -> Result<PgPool,
     check(&mut connection).await?;
     let _ = connection.close().await;
     Ok(pool(options, config))
+}
+
+/// Looks at the schema of the database, and whether it can be migrated or written, without
+/// changing it.
+pub(in crate::store) async fn inspect(url: &Url, config: &Config) -> Result<Schema, OpenError> {
+    check_connections(config)?;
+    let options = options(url, config).map_err(|error| refused(&error))?;
+    let mut connection = first(&options, config.timeout).await?;
+    let applied = applied(&mut connection).await;
+    let applied = applied.map_err(|error| refused(&error))?;
+    let schema = schema::found(applied, &schema::migrator(&MIGRATIONS))?;
+    match schema {
+        Schema::Current => check(&mut connection).await?,
+        Schema::Missing | Schema::Older => check_migration(&mut connection).await?,
+    }
+    let _ = connection.close().await;
+    Ok(schema)
+}
+
+/// Whether the schema can be changed.
+async fn check_migration(connection: &mut PgConnection) -> Result<(), OpenError> {
+    let (is_read_only, is_allowed): (bool, bool) = sqlx::query_as(
+        "SELECT current_setting('transaction_read_only')::bool,
+            coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(|error| refused(&error))?;
+    if is_read_only {
+        return Err(OpenError::ReadOnly);
+    }
+    if !is_allowed {
+        let needed = "the user needs CREATE on the schema, or another user runs mesibo-grpc \
+                      store migrate";
+        return Err(OpenError::Denied(needed.into()));
+    }
+    Ok(())
+}
+
+fn check_connections(config: &Config) -> Result<(), OpenError> {
+    if config.max_connections < 4 {
+        return Err(OpenError::Failed("it needs at least 4 connections".into()));
+    }
+    Ok(())
 }
 
 fn options(url: &Url, config: &Config) -> sqlx::Result<PgConnectOptions> {

@@ -19,7 +19,10 @@ use uuid::Uuid;
 
 #[cfg(test)]
 pub(super) use self::sql::{CHANNEL, SWEEP_LOCK};
-pub(super) use self::{connect::open, listen::listen};
+pub(super) use self::{
+    connect::{inspect, open},
+    listen::listen,
+};
 use super::{
     Key,
     database::{Answers, Batch, Database, Failure, SWEEP_BATCH, Seen, Sweep},

@@ -2,6 +2,8 @@
 
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc};
 
+use rustix::fs::{Access, access};
+
 use sqlx::{
     ConnectOptions as _, Connection as _, Error, SqliteConnection,
     migrate::Migrator,
@@ -11,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::Sqlite;
 use crate::store::{
-    Config, OpenError,
+    Config, OpenError, Schema,
     database::Failure,
     schema::{self, State},
 };
@@ -45,6 +47,32 @@ pub(in crate::store) async fn open(file: &Path, config: &Config) -> Result<Sqlit
         options,
         retention_ms: i64::try_from(config.retention.as_millis()).unwrap_or(i64::MAX / 2),
     })
+}
+
+/// Looks at the schema of a file, and whether it can be written, without changing it.
+pub(in crate::store) async fn inspect(file: &Path, config: &Config) -> Result<Schema, OpenError> {
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    let folder = folder.unwrap_or(Path::new("."));
+    // The write-ahead log is beside the file.
+    may_write(folder)?;
+    if !file.exists() {
+        return Ok(Schema::Missing);
+    }
+    may_write(file)?;
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .busy_timeout(config.timeout)
+        .disable_statement_logging();
+    let mut connection = again(&options).await.map_err(|error| refused(&error))?;
+    let applied = applied(&mut connection).await;
+    let applied = applied.map_err(|error| refused(&error))?;
+    let _ = connection.close().await;
+    schema::found(applied, &schema::migrator(&MIGRATIONS))
+}
+
+fn may_write(path: &Path) -> Result<(), OpenError> {
+    access(path, Access::WRITE_OK)
+        .map_err(|error| OpenError::Denied(format!("{}: {error}", path.display())))
 }
 
 /// Connects to a file that exists.

@@ -12,7 +12,7 @@ use sqlx::{
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
-pub(super) use self::connect::open;
+pub(super) use self::connect::{inspect, open};
 use super::{
     Key,
     database::{Answers, Batch, Database, Failure, SWEEP_BATCH, Seen, Sweep},

@@ -1,6 +1,6 @@
 //! How the program is started: by an image, a manifest or a unit.
 
-use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, process::Output};
 
 use mesibo_grpc::{
     cli::{self, Task},
@@ -93,6 +93,19 @@ impl Start {
         }
         command.env("MESIBO_GRPC_METRICS_LISTEN", "127.0.0.1:0");
         (Process::start(command), root)
+    }
+
+    /// Runs another command to its end in the place of the first word.
+    pub fn output_of(&self, name: &str) -> Output {
+        let root = self.root();
+        let args = self.args.iter().skip(1);
+        let args = args.map(|arg| self.in_root(root.path(), arg));
+        let args: Vec<_> = [name.to_owned()].into_iter().chain(args).collect();
+        let mut command = command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        for (name, value) in &self.env {
+            command.env(name, self.in_root(root.path(), value));
+        }
+        command.output().unwrap()
     }
 
     /// A folder with the files.

@@ -80,6 +80,23 @@ fn the_unit_serves_and_has_the_time_to_stop() {
 }
 
 #[test]
+fn the_unit_checks_what_it_serves_and_starts_whatever_the_check_says() {
+    let (check, serve) = (
+        values("ExecStartPre").remove(0),
+        values("ExecStart").remove(0),
+    );
+    // The hyphen has systemd ignore a failure.
+    assert_eq!(check, format!("-{}", serve.replacen("serve", "check", 1)));
+    let output = start().output_of("check");
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("failures: 0, ")
+    );
+}
+
+#[test]
 fn systemd_takes_the_unit_for_a_good_and_a_safe_one() {
     let directory = tempfile::tempdir().unwrap();
     let unit = directory.path().join("mesibo-grpc.service");

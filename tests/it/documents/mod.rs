@@ -1,5 +1,6 @@
-//! The documents: what they link to and show exists.
+//! The documents: what they link to and show exists, and their commands are run.
 
+mod commands;
 mod page;
 
 use std::{collections::BTreeSet, path::Path};

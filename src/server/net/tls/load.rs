@@ -46,6 +46,8 @@ pub struct Files {
 /// One version of the files.
 pub(super) struct Loaded {
     pub(super) config: Arc<ServerConfig>,
+    /// The server's certificate, and those above it.
+    pub(super) chain: Vec<CertificateDer<'static>>,
     /// The ends of validity of what the files hold, one entry a file.
     pub(super) expiries: Vec<Expiry>,
 }
@@ -97,7 +99,7 @@ impl Files {
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
             .with_client_cert_verifier(verifier)
-            .with_single_cert(chain, key)
+            .with_single_cert(chain.clone(), key)
             .map_err(|error| {
                 let (certificate, key) = (self.certificate.display(), self.key.display());
                 format!("{certificate} and {key} do not make a certificate with its key: {error}")
@@ -115,6 +117,7 @@ impl Files {
         }
         Ok(Loaded {
             config: Arc::new(config),
+            chain,
             expiries,
         })
     }

@@ -1,10 +1,12 @@
 //! TLS on the gRPC port: the server's certificate, and those of clients under mutual TLS.
 //!
+//! - [`inspect`]: what a certificate is for, and what clients will not like about it
 //! - [`notice`]: tells of what expires
 //! - `load`: what the files hold, checked
 //! - `expiry`: until when that is valid
 
 mod expiry;
+pub mod inspect;
 mod load;
 pub mod notice;
 

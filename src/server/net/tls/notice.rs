@@ -63,11 +63,7 @@ pub async fn watch(tls: Tls) {
 
 /// Says in the log that an end is near, or has passed.
 fn warn_at(now: SystemTime, expiry: &Expiry) {
-    let notice = match expiry.kind {
-        Kind::Server | Kind::ClientCa => CERTIFICATE_NOTICE,
-        Kind::ClientCrl => REVOCATION_LIST_NOTICE,
-    };
-    if expiry.at > now + notice {
+    if !is_near(now, expiry) {
         return;
     }
     let (what, file) = (label(expiry.kind), &expiry.file);
@@ -77,6 +73,15 @@ fn warn_at(now: SystemTime, expiry: &Expiry) {
     } else {
         tracing::error!(what, ?file, %at, "a certificate has expired: renew it");
     }
+}
+
+/// Whether an end is near enough to tell of it, or has passed.
+pub(super) fn is_near(now: SystemTime, expiry: &Expiry) -> bool {
+    let notice = match expiry.kind {
+        Kind::Server | Kind::ClientCa => CERTIFICATE_NOTICE,
+        Kind::ClientCrl => REVOCATION_LIST_NOTICE,
+    };
+    expiry.at <= now + notice
 }
 
 /// The label `certificate` of the metric.
