@@ -20,17 +20,10 @@ if [ -n "$missing" ]; then
     exit 1
 fi
 
-# The contract names no Go package, so that it can be one of yours.
-package=example.com/mesibo-grpc/mesibov1
-options=
-for file in group_service item_status message_service user_service; do
-    options="$options,Mmesibo/v1/$file.proto=$package"
-done
 rm -rf build
 mkdir -p build/gopath/src
 protoc -I ../../proto \
-    --go_out=build/gopath/src --go_opt="${options#,}" \
-    --go-grpc_out=build/gopath/src --go-grpc_opt="${options#,}" \
+    --go_out=build/gopath/src --go-grpc_out=build/gopath/src \
     ../../proto/mesibo/v1/*.proto
 
 GO111MODULE=off GOFLAGS= GOPATH="$PWD/build/gopath:/usr/share/gocode" \

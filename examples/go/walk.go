@@ -20,7 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	pb "example.com/mesibo-grpc/mesibov1"
+	mesibov1 "example.com/mesibo-grpc/mesibo/v1"
 )
 
 const (
@@ -32,9 +32,9 @@ const (
 
 // walker has a client for each service. They share one channel.
 type walker struct {
-	users    pb.UserServiceClient
-	groups   pb.GroupServiceClient
-	messages pb.MessageServiceClient
+	users    mesibov1.UserServiceClient
+	groups   mesibov1.GroupServiceClient
+	messages mesibov1.MessageServiceClient
 }
 
 func main() {
@@ -54,9 +54,9 @@ func main() {
 		os.Exit(1)
 	}
 	w := walker{
-		users:    pb.NewUserServiceClient(channel),
-		groups:   pb.NewGroupServiceClient(channel),
-		messages: pb.NewMessageServiceClient(channel),
+		users:    mesibov1.NewUserServiceClient(channel),
+		groups:   mesibov1.NewGroupServiceClient(channel),
+		messages: mesibov1.NewMessageServiceClient(channel),
 	}
 	err = w.walk(context.Background())
 	channel.Close()
@@ -94,7 +94,7 @@ func (codec) Unmarshal(bytes []byte, message interface{}) error {
 func (codec) Name() string { return "proto" }
 
 func (w walker) walk(ctx context.Context) error {
-	first, err := w.users.CreateUser(ctx, &pb.CreateUserRequest{
+	first, err := w.users.CreateUser(ctx, &mesibov1.CreateUserRequest{
 		Address:     alice,
 		AppId:       appID,
 		TokenExpiry: durationpb.New(time.Hour),
@@ -102,7 +102,7 @@ func (w walker) walk(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	second, err := w.users.CreateUser(ctx, &pb.CreateUserRequest{Address: bob, AppId: appID})
+	second, err := w.users.CreateUser(ctx, &mesibov1.CreateUserRequest{Address: bob, AppId: appID})
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (w walker) walk(ctx context.Context) error {
 	}
 
 	// A mistake: 90 seconds are no whole minutes, and there is no address at all.
-	_, err = w.users.CreateUser(ctx, &pb.CreateUserRequest{
+	_, err = w.users.CreateUser(ctx, &mesibov1.CreateUserRequest{
 		AppId:       appID,
 		TokenExpiry: durationpb.New(90 * time.Second),
 	})
@@ -136,20 +136,20 @@ func (w walker) walk(ctx context.Context) error {
 
 // createTeam creates the group of the two users, and returns its id.
 func (w walker) createTeam(ctx context.Context) (uint64, error) {
-	group, err := w.groups.CreateGroup(ctx, &pb.CreateGroupRequest{Name: proto.String("team")})
+	group, err := w.groups.CreateGroup(ctx, &mesibov1.CreateGroupRequest{Name: proto.String("team")})
 	if err != nil {
 		return 0, err
 	}
-	_, err = w.groups.EditGroupMembers(ctx, &pb.EditGroupMembersRequest{
+	_, err = w.groups.EditGroupMembers(ctx, &mesibov1.EditGroupMembersRequest{
 		Gid:         group.Gid,
 		Members:     []string{alice, bob},
-		Action:      pb.EditGroupMembersRequest_ACTION_ADD,
-		Permissions: &pb.MemberPermissions{CanSend: proto.Bool(true)},
+		Action:      mesibov1.EditGroupMembersRequest_ACTION_ADD,
+		Permissions: &mesibov1.MemberPermissions{CanSend: proto.Bool(true)},
 	})
 	if err != nil {
 		return 0, err
 	}
-	listed, err := w.groups.ListGroupMembers(ctx, &pb.ListGroupMembersRequest{Gid: group.Gid})
+	listed, err := w.groups.ListGroupMembers(ctx, &mesibov1.ListGroupMembersRequest{Gid: group.Gid})
 	if err != nil {
 		return 0, err
 	}
@@ -163,11 +163,11 @@ func (w walker) createTeam(ctx context.Context) (uint64, error) {
 
 // sendMessages sends the message to a user and to a group.
 func (w walker) sendMessages(ctx context.Context, gid uint64) error {
-	toUser := &pb.SendMessageRequest{Recipient: &pb.SendMessageRequest_ToAddress{ToAddress: bob}}
-	toGroup := &pb.SendMessageRequest{Recipient: &pb.SendMessageRequest_Gid{Gid: gid}}
+	toUser := &mesibov1.SendMessageRequest{Recipient: &mesibov1.SendMessageRequest_ToAddress{ToAddress: bob}}
+	toGroup := &mesibov1.SendMessageRequest{Recipient: &mesibov1.SendMessageRequest_Gid{Gid: gid}}
 	for _, to := range []struct {
 		name    string
-		request *pb.SendMessageRequest
+		request *mesibov1.SendMessageRequest
 	}{{"to_address", toUser}, {"gid", toGroup}} {
 		to.request.FromAddress = alice
 		to.request.Message = text
@@ -187,10 +187,10 @@ func (w walker) sendMessages(ctx context.Context, gid uint64) error {
 
 // edit changes the user and the group.
 func (w walker) edit(ctx context.Context, uid, gid uint64) error {
-	if _, err := w.users.EditUser(ctx, &pb.EditUserRequest{Uid: uid, Flags: proto.Uint32(1)}); err != nil {
+	if _, err := w.users.EditUser(ctx, &mesibov1.EditUserRequest{Uid: uid, Flags: proto.Uint32(1)}); err != nil {
 		return err
 	}
-	if _, err := w.groups.EditGroup(ctx, &pb.EditGroupRequest{Gid: gid, Name: proto.String("crew")}); err != nil {
+	if _, err := w.groups.EditGroup(ctx, &mesibov1.EditGroupRequest{Gid: gid, Name: proto.String("crew")}); err != nil {
 		return err
 	}
 	fmt.Println("edited the user and the group")
@@ -199,13 +199,13 @@ func (w walker) edit(ctx context.Context, uid, gid uint64) error {
 
 // replaceToken gives a user a new token, takes it away again, and lists who has one.
 func (w walker) replaceToken(ctx context.Context, uid uint64) error {
-	if _, err := w.users.RegenerateUserToken(ctx, &pb.RegenerateUserTokenRequest{Uid: uid, AppId: appID}); err != nil {
+	if _, err := w.users.RegenerateUserToken(ctx, &mesibov1.RegenerateUserTokenRequest{Uid: uid, AppId: appID}); err != nil {
 		return err
 	}
-	if _, err := w.users.DeleteUserToken(ctx, &pb.DeleteUserTokenRequest{Uid: uid, AppId: proto.String(appID)}); err != nil {
+	if _, err := w.users.DeleteUserToken(ctx, &mesibov1.DeleteUserTokenRequest{Uid: uid, AppId: proto.String(appID)}); err != nil {
 		return err
 	}
-	found, err := w.users.ListUsers(ctx, &pb.ListUsersRequest{AddressPattern: proto.String("* go")})
+	found, err := w.users.ListUsers(ctx, &mesibov1.ListUsersRequest{AddressPattern: proto.String("* go")})
 	if err != nil {
 		return err
 	}
@@ -222,17 +222,17 @@ func (w walker) replaceToken(ctx context.Context, uid uint64) error {
 // cleanUp deletes what the walk created, and one user twice.
 func (w walker) cleanUp(ctx context.Context, first, second, gid uint64) error {
 	for _, uid := range []uint64{first, second} {
-		if _, err := w.users.DeleteUser(ctx, &pb.DeleteUserRequest{Uid: uid}); err != nil {
+		if _, err := w.users.DeleteUser(ctx, &mesibov1.DeleteUserRequest{Uid: uid}); err != nil {
 			return err
 		}
 	}
-	if _, err := w.groups.DeleteGroup(ctx, &pb.DeleteGroupRequest{Gid: gid}); err != nil {
+	if _, err := w.groups.DeleteGroup(ctx, &mesibov1.DeleteGroupRequest{Gid: gid}); err != nil {
 		return err
 	}
 	fmt.Println("deleted the users and the group")
 
 	// What is gone already is often as good as deleted: the code tells.
-	_, err := w.users.DeleteUser(ctx, &pb.DeleteUserRequest{Uid: first})
+	_, err := w.users.DeleteUser(ctx, &mesibov1.DeleteUserRequest{Uid: first})
 	if status.Code(err) != codes.NotFound {
 		return err
 	}

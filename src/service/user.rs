@@ -256,6 +256,7 @@ fn listed(call: &Context, user: reply::User) -> User {
         access_token: token.map(expose),
         app_id: user.appid,
         ip_address: user.ipaddr,
+        name: user.name,
     }
 }
 

@@ -291,14 +291,17 @@ async fn a_listed_user_has_what_the_reply_has_of_it() {
         app_id: Some("demo".into()),
         access_token: Some("abc".into()),
         ip_address: Some("192.0.2.1".into()),
+        name: Some("Alice".into()),
     };
     for reply in [
         r#"{"result": true, "users": [{"uid": "5302", "address": "alice", "active": "1",
             "flag": "3", "online": 0, "lastonline": "2020-09-01 22:38:45", "pinned": true,
-            "appid": "demo", "token": "abc", "ipaddr": "192.0.2.1", "more": {}}]}"#,
+            "appid": "demo", "token": "abc", "ipaddr": "192.0.2.1", "name": "Alice",
+            "more": {}}]}"#,
         r#"{"result": true, "users": [{"uid": 5302, "address": "alice", "active": true,
             "flag": 3, "online": "0", "lastonline": 1598999925, "pinned": 1,
-            "appid": "demo", "token": "abc", "ipaddr": "192.0.2.1"}]}"#,
+            "appid": "demo", "token": "abc", "ipaddr": "192.0.2.1",
+            "name": "Alice"}]}"#,
     ] {
         assert_eq!(
             list_users(reply).await.unwrap(),

@@ -52,6 +52,8 @@ pub struct User {
     pub token: Option<SecretString>,
     /// Network address of the user's last connection.
     pub ipaddr: Option<String>,
+    /// Display name.
+    pub name: Option<String>,
 }
 
 /// The group that `groupadd` created or `groupset` edited.
@@ -191,6 +193,7 @@ impl Fields for User {
             "appid" => self.appid = text(value()?),
             "token" => self.token = secret(value()?),
             "ipaddr" => self.ipaddr = text(value()?),
+            "name" => self.name = text(value()?),
             _ => skip(user)?,
         }
         Ok(())

@@ -78,6 +78,7 @@ fn user(user: &Value) -> Option<User> {
         appid: text(&user["appid"]),
         token: secret(&user["token"]),
         ipaddr: text(&user["ipaddr"]),
+        name: text(&user["name"]),
     })
 }
 
