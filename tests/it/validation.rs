@@ -2,6 +2,7 @@
 //! once, and nothing sent.
 
 mod reasons;
+mod table;
 
 use mesibo_grpc::{
     proto::{
