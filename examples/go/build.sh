@@ -26,5 +26,8 @@ protoc -I ../../proto \
     --go_out=build/gopath/src --go-grpc_out=build/gopath/src \
     ../../proto/mesibo/v1/*.proto
 
-GO111MODULE=off GOFLAGS= GOPATH="$PWD/build/gopath:/usr/share/gocode" \
-    go build -o build/walk walk.go
+cp ../../docs/service-config.json build/
+
+export GO111MODULE=off GOFLAGS= GOPATH="$PWD/build/gopath:/usr/share/gocode"
+go build -o build/walk client.go walk.go
+go test -c -o build/tests client.go walk.go sandbox_test.go

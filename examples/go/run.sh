@@ -1,4 +1,4 @@
 #!/bin/sh
-# Runs the example: run.sh [HOST:PORT]. Needs build.sh first.
+# Runs the example: run.sh [URL]. Needs build.sh first.
 set -eu
 exec "$(dirname "$0")/build/walk" "$@"

@@ -1,6 +1,6 @@
-// Walk makes every RPC of mesibo-grpc, from Go.
+// Walk makes every RPC of mesibo-grpc, from Go, by the client of client.go.
 //
-// Usage: walk [HOST:PORT]; the environment variable MESIBO_GRPC_KEY has the
+// Usage: walk [URL]; the environment variable MESIBO_GRPC_KEY has the
 // caller's key, where the server wants one.
 package main
 
@@ -11,11 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/code"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -38,17 +34,11 @@ type walker struct {
 }
 
 func main() {
-	address := "127.0.0.1:50051"
+	address := "http://127.0.0.1:50051"
 	if len(os.Args) > 1 {
 		address = os.Args[1]
 	}
-	// One channel serves all clients and goroutines of a process.
-	channel, err := grpc.Dial(
-		address,
-		grpc.WithInsecure(),
-		grpc.WithUnaryInterceptor(prepare),
-		grpc.WithDefaultCallOptions(grpc.ForceCodec(codec{})),
-	)
+	channel, err := connect(address, options{key: os.Getenv("MESIBO_GRPC_KEY")})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -61,37 +51,10 @@ func main() {
 	err = w.walk(context.Background())
 	channel.Close()
 	if err != nil {
-		explain(err)
+		fmt.Println(failureOf(err))
 		os.Exit(1)
 	}
 }
-
-// prepare gives every call what it needs: a deadline, and who calls.
-func prepare(
-	ctx context.Context, method string, request, reply interface{},
-	channel *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption,
-) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if key := os.Getenv("MESIBO_GRPC_KEY"); key != "" {
-		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+key)
-	}
-	return invoke(ctx, method, request, reply, channel, options...)
-}
-
-// codec encodes messages of protobuf's present API. The grpc-go of Debian 12 knows
-// only the one before; any newer one needs no codec.
-type codec struct{}
-
-func (codec) Marshal(message interface{}) ([]byte, error) {
-	return proto.Marshal(message.(proto.Message))
-}
-
-func (codec) Unmarshal(bytes []byte, message interface{}) error {
-	return proto.Unmarshal(bytes, message.(proto.Message))
-}
-
-func (codec) Name() string { return "proto" }
 
 func (w walker) walk(ctx context.Context) error {
 	first, err := w.users.CreateUser(ctx, &mesibov1.CreateUserRequest{
@@ -128,7 +91,7 @@ func (w walker) walk(ctx context.Context) error {
 		TokenExpiry: durationpb.New(90 * time.Second),
 	})
 	if err != nil {
-		explain(err)
+		fmt.Println(failureOf(err))
 	}
 
 	return w.cleanUp(ctx, first.Uid, second.Uid, gid)
@@ -136,7 +99,12 @@ func (w walker) walk(ctx context.Context) error {
 
 // createTeam creates the group of the two users, and returns its id.
 func (w walker) createTeam(ctx context.Context) (uint64, error) {
-	group, err := w.groups.CreateGroup(ctx, &mesibov1.CreateGroupRequest{Name: proto.String("team")})
+	request := &mesibov1.CreateGroupRequest{Name: proto.String("team"), RequestId: newRequestID()}
+	var group *mesibov1.CreateGroupResponse
+	err := once(ctx, func(ctx context.Context) (err error) {
+		group, err = w.groups.CreateGroup(ctx, request)
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -171,7 +139,12 @@ func (w walker) sendMessages(ctx context.Context, gid uint64) error {
 	}{{"to_address", toUser}, {"gid", toGroup}} {
 		to.request.FromAddress = alice
 		to.request.Message = text
-		sent, err := w.messages.SendMessage(ctx, to.request)
+		to.request.RequestId = newRequestID()
+		var sent *mesibov1.SendMessageResponse
+		err := once(ctx, func(ctx context.Context) (err error) {
+			sent, err = w.messages.SendMessage(ctx, to.request)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -236,33 +209,6 @@ func (w walker) cleanUp(ctx context.Context, first, second, gid uint64) error {
 	if status.Code(err) != codes.NotFound {
 		return err
 	}
-	explain(err)
+	fmt.Println(failureOf(err))
 	return nil
-}
-
-// explain says what a program can know of an error, from its details.
-func explain(err error) {
-	failure := status.Convert(err)
-	info, badRequest, retryInfo := &errdetails.ErrorInfo{}, &errdetails.BadRequest{}, &errdetails.RetryInfo{}
-	for _, detail := range failure.Details() {
-		switch detail := detail.(type) {
-		case *errdetails.ErrorInfo:
-			info = detail
-		case *errdetails.BadRequest:
-			badRequest = detail
-		case *errdetails.RetryInfo:
-			retryInfo = detail
-		}
-	}
-
-	fmt.Printf("%s: %s from %s\n", code.Code(failure.Code()), info.Reason, info.Domain)
-	for _, violation := range badRequest.FieldViolations {
-		fmt.Printf("  %s: %s\n", violation.Field, violation.Description)
-	}
-	if info.Metadata["outcome"] == "unknown" {
-		fmt.Println("  it may have been carried out: check before you repeat it")
-	}
-	if retryInfo.RetryDelay != nil {
-		fmt.Printf("  repeat it in %d s\n", retryInfo.RetryDelay.Seconds)
-	}
 }

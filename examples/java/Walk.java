@@ -1,11 +1,6 @@
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-import com.google.protobuf.Any;
 import com.google.protobuf.Duration;
-import com.google.protobuf.InvalidProtocolBufferException;
-import com.google.rpc.BadRequest;
-import com.google.rpc.ErrorInfo;
-import com.google.rpc.RetryInfo;
 import com.mesibo.v1.CreateGroupRequest;
 import com.mesibo.v1.CreateUserRequest;
 import com.mesibo.v1.DeleteGroupRequest;
@@ -26,28 +21,19 @@ import com.mesibo.v1.RegenerateUserTokenRequest;
 import com.mesibo.v1.SendMessageRequest;
 import com.mesibo.v1.UserServiceGrpc.UserServiceBlockingStub;
 import com.mesibo.v1.UserServiceGrpc;
-import io.grpc.CallOptions;
 import io.grpc.Channel;
-import io.grpc.ClientCall;
-import io.grpc.ClientInterceptor;
-import io.grpc.ManagedChannel;
-import io.grpc.ManagedChannelBuilder;
-import io.grpc.Metadata;
-import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
-import io.grpc.protobuf.StatusProto;
-import io.grpc.stub.MetadataUtils;
 import java.io.PrintStream;
 import java.util.List;
 import java.util.Locale;
-import java.util.concurrent.TimeUnit;
+import java.util.UUID;
 import java.util.stream.Collectors;
 
 /**
- * Every RPC of mesibo-grpc, from Java.
+ * Every RPC of mesibo-grpc, from Java, by the client of Mesibo.java.
  *
- * <p>Usage: Walk [HOST:PORT]; the environment variable MESIBO_GRPC_KEY has the caller's key, where
+ * <p>Usage: Walk [URL]; the environment variable MESIBO_GRPC_KEY has the caller's key, where
  * the server wants one.
  */
 public final class Walk {
@@ -67,7 +53,7 @@ public final class Walk {
         messages = MessageServiceGrpc.newBlockingStub(channel);
     }
 
-    private void walk() throws InvalidProtocolBufferException {
+    private void walk() throws InterruptedException {
         long alice = users.createUser(CreateUserRequest.newBuilder()
                 .setAddress(ALICE)
                 .setAppId(APP_ID)
@@ -101,14 +87,18 @@ public final class Walk {
             if (error.getStatus().getCode() != Status.Code.NOT_FOUND) {
                 throw error;
             }
-            explain(error);
+            System.out.println(Mesibo.Failure.of(error));
         }
     }
 
     /** Creates the group of the two users, and returns its id. */
-    private long createTeam() {
-        long gid = groups.createGroup(CreateGroupRequest.newBuilder().setName("team").build())
-                .getGid();
+    private long createTeam() throws InterruptedException {
+        // What has a request_id is done once, however often it is repeated.
+        var team = CreateGroupRequest.newBuilder()
+                .setName("team")
+                .setRequestId(UUID.randomUUID().toString())
+                .build();
+        long gid = Mesibo.once(() -> groups.createGroup(team)).getGid();
         groups.editGroupMembers(EditGroupMembersRequest.newBuilder()
                 .setGid(gid)
                 .addMembers(ALICE)
@@ -125,12 +115,15 @@ public final class Walk {
     }
 
     /** Sends the message to a user and to a group. */
-    private void sendMessages(long gid) {
+    private void sendMessages(long gid) throws InterruptedException {
         var toBob = SendMessageRequest.newBuilder().setToAddress(BOB);
         var toGroup = SendMessageRequest.newBuilder().setGid(gid);
-        for (var request : List.of(toBob, toGroup)) {
-            var sent = messages.sendMessage(
-                    request.setFromAddress(ALICE).setMessage(TEXT).build());
+        for (var builder : List.of(toBob, toGroup)) {
+            var request = builder.setFromAddress(ALICE)
+                    .setMessage(TEXT)
+                    .setRequestId(UUID.randomUUID().toString())
+                    .build();
+            var sent = Mesibo.once(() -> messages.sendMessage(request));
             var recipient = request.getRecipientCase().name().toLowerCase(Locale.ROOT);
             // A field that may be absent is asked for before it is read.
             var known = sent.hasMessageId() ? "with" : "without";
@@ -153,85 +146,28 @@ public final class Walk {
     }
 
     /** A mistake: 90 seconds are no whole minutes, and there is no address at all. */
-    private void makeMistake() throws InvalidProtocolBufferException {
+    private void makeMistake() {
         try {
             users.createUser(CreateUserRequest.newBuilder()
                     .setAppId(APP_ID)
                     .setTokenExpiry(Duration.newBuilder().setSeconds(90))
                     .build());
         } catch (StatusRuntimeException error) {
-            explain(error);
+            System.out.println(Mesibo.Failure.of(error));
         }
     }
 
-    /** Says what a program can know of an error, from its details. */
-    private static void explain(StatusRuntimeException error)
-            throws InvalidProtocolBufferException {
-        var info = ErrorInfo.getDefaultInstance();
-        var badRequest = BadRequest.getDefaultInstance();
-        var retryInfo = RetryInfo.getDefaultInstance();
-        for (Any detail : StatusProto.fromThrowable(error).getDetailsList()) {
-            if (detail.is(ErrorInfo.class)) {
-                info = detail.unpack(ErrorInfo.class);
-            } else if (detail.is(BadRequest.class)) {
-                badRequest = detail.unpack(BadRequest.class);
-            } else if (detail.is(RetryInfo.class)) {
-                retryInfo = detail.unpack(RetryInfo.class);
-            }
-        }
-
-        var code = error.getStatus().getCode();
-        System.out.println(code + ": " + info.getReason() + " from " + info.getDomain());
-        for (var violation : badRequest.getFieldViolationsList()) {
-            System.out.println("  " + violation.getField() + ": " + violation.getDescription());
-        }
-        if (info.getMetadataOrDefault("outcome", "").equals("unknown")) {
-            System.out.println("  it may have been carried out: check before you repeat it");
-        }
-        if (retryInfo.hasRetryDelay()) {
-            System.out.println("  repeat it in " + retryInfo.getRetryDelay().getSeconds() + " s");
-        }
-    }
-
-    /** The metadata that tells the server who calls. */
-    private static Metadata credentials() {
-        var metadata = new Metadata();
-        var key = System.getenv("MESIBO_GRPC_KEY");
-        if (key != null && !key.isEmpty()) {
-            metadata.put(
-                    Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER),
-                    "Bearer " + key);
-        }
-        return metadata;
-    }
-
-    /**
-     * Gives each call 10 seconds from its own start; a stub's withDeadlineAfter would count them
-     * from when the stub is made.
-     */
-    private static final class Timeout implements ClientInterceptor {
-        @Override
-        public <Q, R> ClientCall<Q, R> interceptCall(
-                MethodDescriptor<Q, R> method, CallOptions options, Channel next) {
-            return next.newCall(method, options.withDeadlineAfter(10, TimeUnit.SECONDS));
-        }
-    }
-
-    public static void main(String[] args) throws InvalidProtocolBufferException {
+    public static void main(String[] args) throws Exception {
         // Print UTF-8, whatever the locale is.
         System.setOut(new PrintStream(System.out, true, UTF_8));
 
         var address = args.length > 0 ? args[0] : "127.0.0.1:50051";
-        // One channel serves all stubs and threads of a process.
-        ManagedChannel channel = ManagedChannelBuilder.forTarget(address)
-                .usePlaintext()
-                .intercept(new Timeout(), MetadataUtils.newAttachHeadersInterceptor(credentials()))
-                .build();
+        var channel = Mesibo.connect(address, System.getenv("MESIBO_GRPC_KEY"), null, null);
         int exitStatus = 0;
         try {
             new Walk(channel).walk();
         } catch (StatusRuntimeException error) {
-            explain(error);
+            System.out.println(Mesibo.Failure.of(error));
             exitStatus = 1;
         } finally {
             channel.shutdown();

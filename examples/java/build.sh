@@ -7,12 +7,12 @@ cd "$(dirname "$0")"
 packages="openjdk-17-jdk-headless
     protobuf-compiler libprotobuf-dev protobuf-compiler-grpc-java-plugin
     libgrpc-java libprotobuf-java libgoogle-common-protos-java libguava-java
-    libnetty-java libperfmark-java libgeronimo-annotation-1.3-spec-java"
+    libnetty-java libperfmark-java libgeronimo-annotation-1.3-spec-java junit4"
 jars="grpc-api grpc-context grpc-core grpc-netty grpc-protobuf
     grpc-protobuf-lite grpc-stub protobuf proto-google-common-protos guava
     netty-buffer netty-codec netty-codec-http netty-codec-http2 netty-common
     netty-handler netty-resolver netty-transport perfmark-api
-    geronimo-annotation-1.3-spec"
+    geronimo-annotation-1.3-spec junit4 hamcrest"
 
 missing=
 for tool in javac protoc grpc_java_plugin; do
@@ -38,6 +38,6 @@ protoc -I ../../proto -I . \
     --java_out=build/stubs --grpc-java_out=build/stubs \
     ../../proto/mesibo/v1/*.proto error_info.proto
 javac -encoding UTF-8 -cp "$classpath" -d build/classes \
-    -sourcepath build/stubs Walk.java
+    -sourcepath build/stubs:. Walk.java SandboxTest.java
 # For run.sh.
 echo "$classpath" >build/classpath

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the example: run.sh [HOST:PORT]. Needs build.sh first.
+# Runs the example: run.sh [URL]. Needs build.sh first.
 set -eu
 dir=$(dirname "$0")
 classpath=$(cat "$dir/build/classpath")

@@ -25,8 +25,11 @@ use tower::Service;
 
 use crate::faults::backend::{Fate, Faults};
 use crate::support::{
-    Answer, Backend, Facade, Process, backend::ANY_PORT, facade, process::command, sandbox_state,
-    say, settings_file, skip,
+    Answer, Backend, Facade, Process,
+    backend::ANY_PORT,
+    facade,
+    process::{PROGRAM, command},
+    sandbox_state, say, settings_file, skip,
 };
 
 /// What every example prints, but for the name of its language.
@@ -173,12 +176,29 @@ impl<S: Service<Request<RequestBody>>> Service<Request<RequestBody>> for Listeni
     }
 }
 
+/// The tests of an example, each with a world of its own in one sandbox.
+fn tests(language: &str) {
+    let Some(folder) = example(language) else {
+        return;
+    };
+    let mut tests = Command::new(folder.join("test.sh"));
+    let output = tests.env("MESIBO_GRPC", PROGRAM).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    say(&format!("\n{}:\n{printed}", folder.display()));
+    assert!(output.status.success(), "{output:?}");
+}
+
 macro_rules! examples {
     ($($language:ident)*) => {
         $(mod $language {
             #[tokio::test]
             async fn walks() {
                 super::walks(stringify!($language)).await;
+            }
+
+            #[test]
+            fn tests_with_a_sandbox_of_its_own() {
+                super::tests(stringify!($language));
             }
 
             #[tokio::test]

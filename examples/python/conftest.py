@@ -1,0 +1,3 @@
+"""Tells pytest of the fixtures."""
+
+pytest_plugins = ["sandbox"]
