@@ -89,6 +89,11 @@ fn of_transport(error: &(dyn Error + 'static), url: &Url) -> String {
         "https" => "; perhaps it serves plaintext, at http://",
         _ => "; perhaps it serves TLS, at https://",
     };
+    // Under TLS 1.3 a client learns only after its handshake that it lacks a certificate.
+    let or_certificate = match url.scheme() {
+        "https" => format!(", or it wants --{}", settings::CERTIFICATE_FILE.name()),
+        _ => String::new(),
+    };
     if let Some(error) = tls_error(error) {
         let hint = match error {
             rustls::Error::InvalidMessage(_) => other_scheme.to_owned(),
@@ -111,16 +116,12 @@ fn of_transport(error: &(dyn Error + 'static), url: &Url) -> String {
             return "it refuses connections; is the server running?".into();
         }
         Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof) => {
-            let or_certificate = match url.scheme() {
-                "https" => format!(", or it wants --{}", settings::CERTIFICATE_FILE.name()),
-                _ => String::new(),
-            };
             return format!("it closes the connection{other_scheme}{or_certificate}");
         }
         _ => {}
     }
     if causes(error).any(<dyn Error>::is::<hyper::Error>) {
-        return format!("it does not speak gRPC{other_scheme}");
+        return format!("it does not speak gRPC{other_scheme}{or_certificate}");
     }
     chain(error)
 }
