@@ -164,8 +164,8 @@ impl Through {
         let body = body.collect().await?.to_bytes();
         head.headers.remove(CONTENT_LENGTH);
         let (data, trailers) = match door.dialect {
-            Dialect::Grpc | Dialect::Web => split(body),
-            Dialect::WebText => split(decode_parts(&body)?.into()),
+            Dialect::Grpc | Dialect::Web => split(&body),
+            Dialect::WebText => split(&decode_parts(&body)?.into()),
             _ if !head.status.is_success() => (Bytes::new(), error(head.status.as_u16(), &body)),
             Dialect::Proto => (framed(&body), fine(&mut head.headers)),
             Dialect::Json => {
@@ -214,7 +214,7 @@ fn framed(message: &[u8]) -> Bytes {
 }
 
 /// The messages of a response of gRPC-Web, and the trailers behind them.
-fn split(body: Bytes) -> (Bytes, HeaderMap) {
+fn split(body: &Bytes) -> (Bytes, HeaderMap) {
     let mut end = 0;
     while body[end] & 0x80 == 0 {
         let length = body[end + 1..end + 5].try_into().unwrap();
