@@ -72,8 +72,8 @@ fn the_largest_message_has_room_in_the_memory_for_requests() {
     let of =
         |settings: &[(&str, &str)]| read(&[&[("app-token", "t0k")], settings].concat()).map(drop);
     let fits = [
-        ("max-request-memory", "5679790"),
-        ("max-request-memory-per-connection", "4259840"),
+        ("max-request-memory", "6029316"),
+        ("max-request-memory-per-connection", "4521984"),
     ];
     of(&fits).unwrap();
     let error = of(&[
@@ -82,9 +82,9 @@ fn the_largest_message_has_room_in_the_memory_for_requests() {
     ]);
     assert_eq!(
         error.unwrap_err(),
-        "max-request-memory-per-connection: expected at least 4259840, so that a message of \
+        "max-request-memory-per-connection: expected at least 4521984, so that a message of \
          max-request-bytes has room\n\
-         max-request-memory: expected at least 5679790, so that a message of \
+         max-request-memory: expected at least 6029316, so that a message of \
          max-request-bytes has room"
     );
 }
@@ -114,6 +114,8 @@ fn all_mistakes_are_reported_together_one_a_line_with_the_values_that_are_no_sec
         ("max-request-memory", "256MiB"),
         ("max-request-memory-per-connection", "0"),
         ("request-body-timeout", "0s"),
+        ("stream-window", "0"),
+        ("stream-idle-timeout", "5"),
         ("max-concurrent-streams", "wr0ng"),
         ("max-header-bytes", "16KiB"),
         ("handshake-timeout", "0s"),
