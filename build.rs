@@ -4,7 +4,8 @@ use std::{env, error::Error, fs, path::Path};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 4] = [
+const PROTOS: [&str; 5] = [
+    "mesibo/v1/directory_service.proto",
     "mesibo/v1/group_service.proto",
     "mesibo/v1/item_status.proto",
     "mesibo/v1/message_service.proto",

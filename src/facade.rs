@@ -16,8 +16,8 @@ use crate::{
         callers::CallerFile,
     },
     proto::{
-        group_service_server::GroupServiceServer, message_service_server::MessageServiceServer,
-        user_service_server::UserServiceServer,
+        directory_service_server::DirectoryServiceServer, group_service_server::GroupServiceServer,
+        message_service_server::MessageServiceServer, user_service_server::UserServiceServer,
     },
     reload::{self, Kind, Reload, ReloadMetrics},
     server::{
@@ -28,10 +28,14 @@ use crate::{
         },
     },
     service::{
-        Once, ServiceMetrics, StreamLimits, TokenDeletion, Upstream, group::Groups,
-        message::Messages, user::Users,
+        Once, Recorder, ServiceMetrics, StreamLimits, TokenDeletion, Upstream,
+        directory::Entries,
+        group::Groups,
+        lookups::{LookupMetrics, Lookups},
+        message::Messages,
+        user::Users,
     },
-    store::{self, OpenError, Store, StoreMetrics, metrics::Queues},
+    store::{self, Directory, OpenError, Store, StoreMetrics, metrics::Queues},
     telemetry::{
         self,
         audit::AuditLog,
@@ -57,6 +61,7 @@ pub struct Facade {
     exporter: Option<(Exporter, Registry)>,
     audit: AuditLog,
     store: Arc<dyn Store>,
+    lookups: Option<Lookups>,
 }
 
 /// Why a facade was not bound.
@@ -82,6 +87,7 @@ struct Metrics {
     service: ServiceMetrics,
     upstream: UpstreamMetrics,
     store: StoreMetrics,
+    lookups: LookupMetrics,
     reload: ReloadMetrics,
 }
 
@@ -112,7 +118,8 @@ impl Facade {
             .sub_registry_with_prefix(PREFIX)
             .register_collector(Box::new(access.key_times()));
 
-        let store = store::open(&config.store, Arc::new(metrics.store.clone())).await?;
+        let opened = store::open_all(&config.store, Arc::new(metrics.store.clone())).await?;
+        let (store, directory) = (opened.store, opened.directory);
         registry
             .sub_registry_with_prefix(PREFIX)
             .register_collector(Box::new(Queues(Arc::clone(&store))));
@@ -124,13 +131,25 @@ impl Facade {
             None => None,
             Some(listen) => Some((bind_exporter(listen).await?, registry)),
         };
-        let upstream = Upstream::new(config.error_codes, metrics.service, audit.clone());
+        let lookups = directory.clone().map(|directory| {
+            Lookups::new(
+                directory,
+                Arc::clone(&apps),
+                config.error_codes.clone(),
+                config.store.lookup_interval,
+                metrics.lookups.clone(),
+            )
+        });
+        let recorder = Recorder::new(directory.clone(), config.store.timeout);
+        let upstream =
+            Upstream::new(config.error_codes, metrics.service, audit.clone()).recording(recorder);
         let once = Once::new(upstream.clone(), Arc::clone(&store), config.store.timeout);
         Ok(Self {
             server,
             services: services(
                 upstream,
                 once,
+                directory.clone(),
                 config.token_deletion,
                 config.streams,
                 max_request_bytes,
@@ -143,6 +162,7 @@ impl Facade {
             exporter,
             audit,
             store,
+            lookups,
         })
     }
 
@@ -192,6 +212,9 @@ impl Facade {
         });
         if let Some(tls) = self.tls {
             background.spawn(notice::watch(tls));
+        }
+        if let Some(lookups) = self.lookups {
+            background.spawn(lookups.run());
         }
         if let Some((exporter, registry)) = self.exporter {
             background.spawn(exporter.serve(registry));
@@ -299,6 +322,7 @@ impl Metrics {
         self.service.register(own, apps);
         self.upstream.register(own);
         self.store.register(own);
+        self.lookups.register(own, apps);
         own.register_collector(Box::new(States(apps.clients())));
         self.reload.register(own);
         telemetry::register(own);
@@ -312,6 +336,7 @@ impl Metrics {
 fn services(
     upstream: Upstream,
     once: Once,
+    directory: Option<Arc<dyn Directory>>,
     token_deletion: TokenDeletion,
     streams: StreamLimits,
     max_request_bytes: usize,
@@ -319,10 +344,12 @@ fn services(
     let users = UserServiceServer::new(Users::new(upstream.clone(), token_deletion, streams));
     let groups = GroupServiceServer::new(Groups::new(upstream, once.clone()));
     let messages = MessageServiceServer::new(Messages::new(once, streams));
+    let entries = DirectoryServiceServer::new(Entries::new(directory));
     Services::default()
         .with(users.max_decoding_message_size(max_request_bytes))
         .with(groups.max_decoding_message_size(max_request_bytes))
         .with(messages.max_decoding_message_size(max_request_bytes))
+        .with(entries.max_decoding_message_size(max_request_bytes))
 }
 
 /// The port for metrics.

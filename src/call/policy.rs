@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn rpcs_are_allowed_all_or_by_service_or_by_name() {
-        assert_eq!(Policy::allowed_by("*").len(), 14);
+        assert_eq!(Policy::allowed_by("*").len(), 19);
         assert_eq!(Policy::allowed_by("mesibo.v1.UserService/*").len(), 7);
         let one = "mesibo.v1.MessageService/SendMessage";
         assert_eq!(Policy::allowed_by(one), HashSet::from([one]));

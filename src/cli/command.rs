@@ -24,6 +24,7 @@ pub(super) const CALL: &str = "call";
 pub(super) const KEY: &str = "key";
 pub(super) const STORE: &str = "store";
 pub(super) const MIGRATE: &str = "migrate";
+pub(super) const FORGET: &str = "forget";
 pub(super) const COMPLETIONS: &str = "completions";
 pub(super) const MAN: &str = "man";
 
@@ -45,6 +46,12 @@ pub(super) const RPC: &str = "RPC";
 pub(super) const JSON: &str = "JSON";
 pub(super) const LIST: &str = "list";
 pub(super) const DESCRIBE: &str = "describe";
+
+/// An argument of `store forget`.
+pub(super) const FORGET_APP: &str = "app";
+
+/// An argument of `store forget`.
+pub(super) const FORGET_ADDRESS: &str = "address";
 
 /// The argument of `completions`.
 pub(super) const SHELL: &str = "SHELL";
@@ -90,18 +97,7 @@ pub(super) fn grammar() -> Command {
                 .about("Make one call to a running server")
                 .defer(call),
         )
-        .subcommand(
-            Command::new(STORE)
-                .about("Look after the store of request ids")
-                .subcommand_required(true)
-                .subcommand(with_settings(
-                    Command::new(MIGRATE).about(
-                        "Bring the schema of the store up to date, as serve does at its start",
-                    ),
-                    &MigrateConfig::settings(),
-                    "It has the exit status 0 if the schema is the one of this program, else 1.",
-                )),
-        )
+        .subcommand(store())
         .subcommand(
             Command::new(KEY)
                 .about("Make a key for a caller")
@@ -205,6 +201,40 @@ fn check() -> Command {
         "It makes and changes nothing. Exit status 1: something does not answer, which may pass; \
          2: something is wrong. Run it as the user that serves, with the same settings.",
     )
+}
+
+/// The commands that look after the store.
+fn store() -> Command {
+    Command::new(STORE)
+        .about("Look after the store of request ids")
+        .subcommand_required(true)
+        .subcommand(with_settings(
+            Command::new(MIGRATE)
+                .about("Bring the schema of the store up to date, as serve does at its start"),
+            &MigrateConfig::settings(),
+            "It has the exit status 0 if the schema is the one of this program, else 1.",
+        ))
+        .subcommand(with_settings(
+            Command::new(FORGET)
+                .about("Delete a user from the directory, with its places in groups")
+                .arg(
+                    Arg::new(FORGET_APP)
+                        .long(FORGET_APP)
+                        .value_name("NAME")
+                        .help("Name of the app that the user is of")
+                        .required(true),
+                )
+                .arg(
+                    Arg::new(FORGET_ADDRESS)
+                        .long(FORGET_ADDRESS)
+                        .value_name("ADDRESS")
+                        .help("Address of the user")
+                        .required(true),
+                ),
+            &MigrateConfig::settings(),
+            "Mesibo is not asked and keeps what it has: DeleteUser deletes a user there, \
+                     too.",
+        ))
 }
 
 /// A command with the flags of its settings: `-h` has the common ones, `--help` has all,

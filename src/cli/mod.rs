@@ -58,6 +58,15 @@ pub enum Task {
     Call(Call),
     /// Bring the schema of the store up to date.
     Migrate(MigrateConfig),
+    /// Delete a user of an app, by its address, from the directory.
+    Forget {
+        /// The store.
+        config: MigrateConfig,
+        /// The app's name.
+        app: String,
+        /// The address.
+        address: String,
+    },
     /// Make a key for the caller of this name.
     Key(String),
     /// Print the completions of a shell.
@@ -100,6 +109,13 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> 
         command::CALL => call_of(matches).map_err(wrong),
         command::MIGRATE => settled(MigrateConfig::read(lookup))
             .map(Task::Migrate)
+            .map_err(wrong),
+        command::FORGET => settled(MigrateConfig::read(lookup))
+            .map(|config| Task::Forget {
+                config,
+                app: argument(matches, command::FORGET_APP),
+                address: argument(matches, command::FORGET_ADDRESS),
+            })
             .map_err(wrong),
         command::KEY => Ok(Task::Key(argument(matches, command::CALLER))),
         command::COMPLETIONS => Ok(Task::Completions(argument(matches, command::SHELL))),
@@ -158,6 +174,11 @@ impl Task {
             Self::Health(config) => health::run(config).await,
             Self::Call(call) => Box::pin(call::run(call)).await,
             Self::Migrate(config) => store::migrate(config).await,
+            Self::Forget {
+                config,
+                app,
+                address,
+            } => store::forget(config, &app, &address).await,
             Self::Key(name) => key::run(&name),
             Self::Completions(shell) => {
                 completions::run(shell);

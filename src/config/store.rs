@@ -14,6 +14,8 @@ impl Reader<'_> {
         let mut config = self.store();
         config.retention = self.get(&settings::REQUEST_ID_RETENTION);
         config.ids_per_caller = self.get(&settings::REQUEST_IDS_PER_CALLER);
+        config.directory = self.get(&settings::DIRECTORY);
+        config.lookup_interval = self.get(&settings::DIRECTORY_LOOKUP_INTERVAL);
         config.max_connections = self.get(&settings::STORE_MAX_CONNECTIONS);
         let longest = deadlines.longest + Client::MAX_DETACHED + config.timeout;
         if config.retention <= longest {

@@ -3,8 +3,9 @@
 use mesibo::{
     Operation,
     operation::{GroupOptions, Permissions, op},
-    reply,
+    reply::{self, FromReply},
 };
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
     validation::{MAX_ENTRIES, Rules},
 };
 use crate::{
-    call::Asked,
+    call::{Asked, Context},
     proto::{
         CreateGroupRequest, CreateGroupResponse, DeleteGroupRequest, DeleteGroupResponse,
         EditGroupMembersRequest, EditGroupMembersResponse, EditGroupRequest, EditGroupResponse,
@@ -22,6 +23,7 @@ use crate::{
         edit_group_members_request::Action, group_service_server::GroupService,
     },
     status::Rule,
+    store::directory::{self, GroupChange, Write},
 };
 
 /// The implementation of `GroupService`.
@@ -36,6 +38,16 @@ impl Groups {
     #[must_use]
     pub fn new(upstream: Upstream, once: Once) -> Self {
         Self { upstream, once }
+    }
+
+    async fn write<R: FromReply>(
+        &self,
+        call: &Context,
+        operation: Operation<R>,
+        write: Write,
+    ) -> Result<R, Status> {
+        let reply = self.upstream.call(call, operation, Some(write)).await;
+        reply.map_err(|draft| draft.into_status(call.record.id()))
     }
 }
 
@@ -62,9 +74,13 @@ impl GroupService for Groups {
             active: request.active,
         };
         let operation = Operation::group_add(&options, &request.members);
+        let write = Write::CreateGroup {
+            group: change(&options),
+            members: request.members,
+        };
         self.once
-            .call(request_id, &call, operation, |group| CreateGroupResponse {
-                gid: group.gid,
+            .call(request_id, &call, operation, Some(write), |group| {
+                CreateGroupResponse { gid: group.gid }
             })
             .await
     }
@@ -95,7 +111,11 @@ impl GroupService for Groups {
             active: request.active,
         };
         let operation = Operation::group_set(request.gid, &options);
-        let group = self.upstream.call(&call, operation).await?;
+        let write = Write::EditGroup {
+            gid: request.gid,
+            group: change(&options),
+        };
+        let group = self.write(&call, operation, write).await?;
         Ok(Response::new(EditGroupResponse { gid: group.gid }))
     }
 
@@ -109,7 +129,8 @@ impl GroupService for Groups {
         let call = rules.check().await?;
 
         let operation = Operation::group_del(request.gid);
-        self.upstream.call(&call, operation).await?;
+        let write = Write::DeleteGroup { gid: request.gid };
+        self.write(&call, operation, write).await?;
         Ok(Response::new(DeleteGroupResponse {}))
     }
 
@@ -148,13 +169,28 @@ impl GroupService for Groups {
         );
         let call = rules.check().await?;
 
-        let operation = if action == Action::Remove {
-            Operation::group_remove_members(request.gid, &request.members)
+        let (gid, members) = (request.gid, request.members);
+        let (operation, write) = if action == Action::Remove {
+            let operation = Operation::group_remove_members(gid, &members);
+            (operation, Write::RemoveMembers { gid, members })
         } else {
-            let permissions = request.permissions.unwrap_or_default().into();
-            Operation::group_add_members(request.gid, &request.members, &permissions)
+            let may = request.permissions.unwrap_or_default();
+            let operation = Operation::group_add_members(gid, &members, &may.into());
+            let permissions = directory::Permissions {
+                can_send: may.can_send,
+                can_receive: may.can_receive,
+                can_publish: may.can_publish,
+                can_subscribe: may.can_subscribe,
+                can_list: may.can_list,
+            };
+            let write = Write::AddMembers {
+                gid,
+                members,
+                permissions,
+            };
+            (operation, write)
         };
-        self.upstream.call(&call, operation).await?;
+        self.write(&call, operation, write).await?;
         Ok(Response::new(EditGroupMembersResponse {}))
     }
 
@@ -169,10 +205,22 @@ impl GroupService for Groups {
         let call = rules.check().await?;
 
         let operation = Operation::group_get_members(request.gid, request.count);
-        let reply::Members(members) = self.upstream.call(&call, operation).await?;
+        let asked = Instant::now();
+        let reply::Members(members) = self.upstream.read(&call, operation).await?;
+        let recorder = self.upstream.recorder();
+        recorder.saw_members(&call, asked, request.gid, &members);
         Ok(Response::new(ListGroupMembersResponse {
             members: members.into_iter().map(GroupMember::from).collect(),
         }))
+    }
+}
+
+/// What these options set in the directory.
+fn change(options: &GroupOptions) -> GroupChange {
+    GroupChange {
+        name: options.name.map(ToOwned::to_owned),
+        flags: options.flag,
+        active: options.active,
     }
 }
 

@@ -110,8 +110,10 @@ impl Streamed for Messages {
             request_id,
         } = admitted;
         self.once
-            .call(request_id, &call, operation, |sent| SendMessageResponse {
-                message_id: sent.mid,
+            .call(request_id, &call, operation, None, |sent| {
+                SendMessageResponse {
+                    message_id: sent.mid,
+                }
             })
             .await
     }

@@ -1,22 +1,31 @@
 //! The services of the contract: each RPC checks its request, calls Mesibo, and
 //! answers.
 //!
-//! - [`user`], [`group`], [`message`]: one function an RPC
+//! - [`user`], [`group`], [`message`], [`directory`]: one function an RPC
 //! - [`upstream`]: the calls to Mesibo
 //! - `audit`: a line in the audit for every call that writes
 //! - `rejections`: calls that Mesibo refused because of the application's own token
 //! - [`metrics`]: what the services count
 //! - [`once`]: calls that are made once for each `request_id`
 //! - [`streams`]: RPCs whose requests also come as the items of a stream
+//! - [`record`]: what the directory learns of the calls
+//! - [`lookups`]: looks up at Mesibo what the directory is not sure of
+//! - `target`: which user an operation is on, if an address names it
+//! - `page`: pages of the directory, and their tokens
 //! - `validation`: what a request passes before it is carried out
 
 mod audit;
+pub mod directory;
 pub mod group;
+pub mod lookups;
 pub mod message;
 pub mod metrics;
 pub mod once;
+mod page;
+pub mod record;
 mod rejections;
 pub mod streams;
+mod target;
 pub mod upstream;
 pub mod user;
 mod validation;
@@ -29,6 +38,7 @@ use crate::{
 };
 pub use metrics::ServiceMetrics;
 pub use once::Once;
+pub use record::Recorder;
 pub use streams::StreamLimits;
 pub use upstream::Upstream;
 pub use user::TokenDeletion;

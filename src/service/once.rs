@@ -23,7 +23,7 @@ use super::Upstream;
 use crate::{
     call::{Context, Ending, Outcome},
     status::{self, Draft},
-    store::{self, Claimed, Fingerprint, Key, Store, Ticket, Waited},
+    store::{self, Claimed, Fingerprint, Key, Store, Ticket, Waited, directory::Write},
 };
 
 /// The header that marks an answer as one that was given before.
@@ -61,17 +61,18 @@ impl Once {
         id: Option<Uuid>,
         call: &Context,
         operation: Operation<R>,
+        write: Option<Write>,
         respond: fn(&R) -> T,
     ) -> Result<Response<T>, Status> {
-        let Some(id) = id else {
-            let reply = self.upstream.call(call, operation).await?;
-            return Ok(Response::new(respond(&reply)));
-        };
         let into_status = |draft: Draft| draft.into_status(call.record.id());
+        let Some(id) = id else {
+            let reply = self.upstream.call(call, operation, write).await;
+            return Ok(Response::new(respond(&reply.map_err(into_status)?)));
+        };
         let claim = self.claim(id, call, &operation).await;
         match claim.map_err(into_status)? {
             Claim::First(ticket) => {
-                let answer = self.first(ticket, call, operation, respond).await;
+                let answer = self.first(ticket, call, operation, write, respond).await;
                 answer.map(Response::new).map_err(into_status)
             }
             Claim::Repeat(outcome) => {
@@ -138,6 +139,7 @@ impl Once {
         ticket: Ticket,
         call: &Context,
         operation: Operation<R>,
+        write: Option<Write>,
         respond: fn(&R) -> T,
     ) -> Result<T, Draft> {
         // From here on a ticket that is lost counts as sent.
@@ -167,7 +169,10 @@ impl Once {
             };
             let _ = settled.send(settling);
         };
-        let result = self.upstream.write(audit, call, operation, settle).await;
+        let result = self
+            .upstream
+            .write(audit, call, operation, write, settle)
+            .await;
         // A caller that has its answer, and repeats the call all the same, gets it again,
         // from any server. A store that fails makes the answer late, and no other.
         if let Ok(settling) = settling.try_recv() {

@@ -3,12 +3,19 @@
 use std::{error::Error as _, sync::Arc};
 
 use mesibo::{Error, Failure, Idempotency, Operation, chain, reply::FromReply};
+use tokio::sync::oneshot;
 use tonic::Status;
 
-use super::{audit::Audit, metrics::ServiceMetrics, rejections::TokenRejections};
+use super::{
+    audit::Audit,
+    metrics::ServiceMetrics,
+    record::{Recorder, fate},
+    rejections::TokenRejections,
+};
 use crate::{
     call::{Context, Ending, Outcome, record::UpstreamFailure},
     status::{self, Draft, ErrorCodes},
+    store::directory::Write,
     telemetry::audit::AuditLog,
 };
 
@@ -19,6 +26,7 @@ pub struct Upstream {
     metrics: ServiceMetrics,
     audit: AuditLog,
     token_rejections: TokenRejections,
+    recorder: Recorder,
 }
 
 impl Upstream {
@@ -31,30 +39,48 @@ impl Upstream {
             codes,
             metrics,
             audit,
+            recorder: Recorder::default(),
         }
+    }
+
+    /// Records in a directory what is written.
+    #[must_use]
+    pub fn recording(mut self, recorder: Recorder) -> Self {
+        self.recorder = recorder;
+        self
+    }
+
+    pub(super) fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     pub(super) fn metrics(&self) -> &ServiceMetrics {
         &self.metrics
     }
 
-    /// Carries out an operation.
-    pub(super) async fn call<R: FromReply>(
+    /// Carries out an operation that reads.
+    pub(super) async fn read<R: FromReply>(
         &self,
         call: &Context,
         operation: Operation<R>,
     ) -> Result<R, Status> {
-        let result = if operation.idempotency() == Idempotency::Safe {
-            let result = call.app.client.call(operation, call.deadline()).await;
-            self.token_rejections.look(&call.app, &result);
-            record(call, &result);
-            result
-        } else {
-            let audit = self.audit(call, &operation);
-            let audit = audit.map_err(|draft| draft.into_status(call.record.id()))?;
-            self.write(audit, call, operation, |_, _| ()).await
-        };
+        debug_assert_eq!(operation.idempotency(), Idempotency::Safe);
+        let result = call.app.client.call(operation, call.deadline()).await;
+        self.token_rejections.look(&call.app, &result);
+        record(call, &result);
         result.map_err(|error| self.draft(&error).into_status(call.record.id()))
+    }
+
+    /// Carries out an operation that writes: `write`, as the directory records it.
+    pub(super) async fn call<R: FromReply>(
+        &self,
+        call: &Context,
+        operation: Operation<R>,
+        write: Option<Write>,
+    ) -> Result<R, Draft> {
+        let audit = self.audit(call, &operation)?;
+        let result = self.write(audit, call, operation, write, |_, _| ()).await;
+        result.map_err(|error| self.draft(&error))
     }
 
     /// Begins the line in the audit of an operation that writes.
@@ -74,14 +100,21 @@ impl Upstream {
     }
 
     /// Carries out an operation that writes. `settle` learns its end, which may be later
-    /// than the end of the call.
+    /// than the end of the call, and so does the directory.
     pub(super) async fn write<R: FromReply>(
         &self,
         audit: Audit,
         call: &Context,
         operation: Operation<R>,
+        write: Option<Write>,
         settle: impl FnOnce(&Result<R, Error>, &Ending) + Send + 'static,
     ) -> Result<R, Error> {
+        let mut intent = self.recorder.begin(call, write).await;
+        if let Some(intent) = &mut intent {
+            intent.sending();
+        }
+        let (settled, mut written) = oneshot::channel();
+        let codes = self.codes.clone();
         // What runs on beyond its caller keeps its place until the outcome is known.
         let slot = call.slot.clone();
         let memory = call.memory.clone();
@@ -92,11 +125,17 @@ impl Upstream {
             let ending = ending(result);
             audit.settle(&ending);
             settle(result, &ending);
+            if let Some(intent) = intent {
+                let _ = settled.send(intent.settle(fate(&ending, &codes)));
+            }
             drop(memory);
         };
         let client = &call.app.client;
         let result = client.write(operation, call.deadline(), on_outcome).await;
         record(call, &result);
+        if let Ok(written) = written.try_recv() {
+            self.recorder.wait(call, written).await;
+        }
         result
     }
 

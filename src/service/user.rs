@@ -3,15 +3,17 @@
 use mesibo::{
     Operation,
     operation::{UserAdd, op},
-    reply,
+    reply::{self, FromReply},
 };
 use prost_types::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     Upstream, split,
     streams::{self, Answers, Outcome, StreamLimits, Streamed},
+    target::Target,
     validation::{Checks, Rules},
 };
 use crate::{
@@ -23,6 +25,8 @@ use crate::{
         RegenerateUserTokenRequest, RegenerateUserTokenResponse, User,
         create_users_response::Result as ItemResult, user_service_server::UserService,
     },
+    status,
+    store::directory::Write,
 };
 
 /// What is sent to delete a user's token.
@@ -47,6 +51,7 @@ pub struct Users {
 pub(super) struct Admitted {
     call: Context,
     operation: Operation<reply::UserToken>,
+    write: Write,
 }
 
 impl Users {
@@ -58,6 +63,37 @@ impl Users {
             token_deletion,
             limits,
         }
+    }
+
+    async fn write<R: FromReply>(
+        &self,
+        call: &Context,
+        operation: Operation<R>,
+        write: Write,
+    ) -> Result<R, Status> {
+        let reply = self.upstream.call(call, operation, Some(write)).await;
+        reply.map_err(|draft| draft.into_status(call.record.id()))
+    }
+
+    /// Carries out an operation on a user, whom an address may name.
+    async fn on_user<R: FromReply>(
+        &self,
+        call: &Context,
+        op: &'static str,
+        target: Target<'_>,
+        operation: impl FnOnce(u64) -> (Operation<R>, Write),
+    ) -> Result<R, Status> {
+        let user = self.upstream.find_user(call, op, target).await?;
+        let (operation, write) = operation(user.uid);
+        let reply = self.upstream.call(call, operation, Some(write)).await;
+        reply.map_err(|draft| {
+            let draft = if user.is_from_directory && draft.is_not_found() {
+                status::of_stale_entry(draft)
+            } else {
+                draft
+            };
+            draft.into_status(call.record.id())
+        })
     }
 }
 
@@ -82,12 +118,25 @@ impl Streamed for Users {
             groups: request.max_groups,
             name: request.name.as_deref(),
         });
-        Ok(Admitted { call, operation })
+        let write = Write::CreateUser {
+            address: request.address,
+            name: request.name,
+            active: request.active,
+        };
+        Ok(Admitted {
+            call,
+            operation,
+            write,
+        })
     }
 
     async fn carry_out(&self, admitted: Admitted) -> Result<Response<CreateUserResponse>, Status> {
-        let Admitted { call, operation } = admitted;
-        let user = self.upstream.call(&call, operation).await?;
+        let Admitted {
+            call,
+            operation,
+            write,
+        } = admitted;
+        let user = self.write(&call, operation, write).await?;
         Ok(Response::new(CreateUserResponse {
             uid: user.uid,
             access_token: expose(&user.token),
@@ -135,15 +184,20 @@ impl UserService for Users {
     ) -> Result<Response<EditUserResponse>, Status> {
         let (call, request) = split(request);
         let mut rules = Rules::new(call, op::USER_SET, &Asked::PLAIN).await?;
-        rules.id("uid", request.uid);
+        rules.uid_or_address(request.uid, request.address.as_deref());
         rules.at_least_one(&[
             ("flags", request.flags.is_some()),
             ("active", request.active.is_some()),
         ]);
         let call = rules.check().await?;
 
-        let operation = Operation::user_set(request.uid, request.flags, request.active);
-        self.upstream.call(&call, operation).await?;
+        let (flags, active) = (request.flags, request.active);
+        let target = Target::of(request.uid, request.address.as_deref());
+        self.on_user(&call, op::USER_SET, target, |uid| {
+            let write = Write::EditUser { uid, flags, active };
+            (Operation::user_set(uid, flags, active), write)
+        })
+        .await?;
         Ok(Response::new(EditUserResponse {}))
     }
 
@@ -153,11 +207,14 @@ impl UserService for Users {
     ) -> Result<Response<DeleteUserResponse>, Status> {
         let (call, request) = split(request);
         let mut rules = Rules::new(call, op::USER_DEL, &Asked::PLAIN).await?;
-        rules.id("uid", request.uid);
+        rules.uid_or_address(request.uid, request.address.as_deref());
         let call = rules.check().await?;
 
-        let operation = Operation::user_del(request.uid);
-        self.upstream.call(&call, operation).await?;
+        let target = Target::of(request.uid, request.address.as_deref());
+        self.on_user(&call, op::USER_DEL, target, |uid| {
+            (Operation::user_del(uid), Write::DeleteUser { uid })
+        })
+        .await?;
         Ok(Response::new(DeleteUserResponse {}))
     }
 
@@ -173,17 +230,35 @@ impl UserService for Users {
             TokenDeletion::UserDel => (op::USER_DEL, Asked::to_grant(None)),
         };
         let mut rules = Rules::new(call, op, &asked).await?;
-        rules.id("uid", request.uid);
+        rules.uid_or_address(request.uid, request.address.as_deref());
         if let Some(app_id) = app_id {
             rules.app_id("app_id", app_id);
         }
         let call = rules.check().await?;
 
-        let operation = match self.token_deletion {
-            TokenDeletion::UserToken => Operation::user_token_delete(request.uid, app_id),
-            TokenDeletion::UserDel => Operation::user_del(request.uid),
-        };
-        self.upstream.call(&call, operation).await?;
+        let target = Target::of(request.uid, request.address.as_deref());
+        self.on_user(&call, op, target, |uid| match self.token_deletion {
+            TokenDeletion::UserToken => {
+                let operation = Operation::user_token_delete(uid, app_id);
+                (
+                    operation,
+                    Write::UserToken {
+                        uid,
+                        may_delete: false,
+                    },
+                )
+            }
+            // A server that knows it by that leaves the user in place, and any other does
+            // not.
+            TokenDeletion::UserDel => (
+                Operation::user_del(uid),
+                Write::UserToken {
+                    uid,
+                    may_delete: true,
+                },
+            ),
+        })
+        .await?;
         Ok(Response::new(DeleteUserTokenResponse {}))
     }
 
@@ -194,12 +269,23 @@ impl UserService for Users {
         let (call, request) = split(request);
         let asked = Asked::to_grant(Some(&request.app_id));
         let mut rules = Rules::new(call, op::USER_TOKEN, &asked).await?;
-        rules.id("uid", request.uid);
+        rules.uid_or_address(request.uid, request.address.as_deref());
         rules.app_id("app_id", &request.app_id);
         let call = rules.check().await?;
 
-        let operation = Operation::user_token(request.uid, &request.app_id);
-        let user = self.upstream.call(&call, operation).await?;
+        let target = Target::of(request.uid, request.address.as_deref());
+        let user = self
+            .on_user(&call, op::USER_TOKEN, target, |uid| {
+                let operation = Operation::user_token(uid, &request.app_id);
+                (
+                    operation,
+                    Write::UserToken {
+                        uid,
+                        may_delete: false,
+                    },
+                )
+            })
+            .await?;
         Ok(Response::new(RegenerateUserTokenResponse {
             uid: user.uid,
             access_token: expose(&user.token),
@@ -219,7 +305,9 @@ impl UserService for Users {
         let call = rules.check().await?;
 
         let operation = Operation::users_get(request.address_pattern.as_deref(), request.count);
-        let reply::Users(users) = self.upstream.call(&call, operation).await?;
+        let asked = Instant::now();
+        let reply::Users(users) = self.upstream.read(&call, operation).await?;
+        self.upstream.recorder().saw_users(&call, asked, &users);
         Ok(Response::new(ListUsersResponse {
             users: users.into_iter().map(|user| listed(&call, user)).collect(),
         }))

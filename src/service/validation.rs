@@ -12,7 +12,10 @@ use prost_types::Duration;
 use tonic::Status;
 use uuid::{Uuid, fmt::Hyphenated};
 
-use super::pass;
+use super::{
+    page::{self, Query},
+    pass,
+};
 use crate::{
     call::{Asked, Context},
     status::{self, Rule, Violations},
@@ -74,6 +77,11 @@ impl Rules {
         Ok(rules)
     }
 
+    /// The call, while its request is checked.
+    pub(super) fn call(&self) -> &Context {
+        &self.call
+    }
+
     /// The call to carry out, which counts against the limits of its caller and its app
     /// from now on, and an item of a stream against its deadline. The status is `INVALID_ARGUMENT` if any rule is broken, and a denial if
     /// there is no room.
@@ -109,6 +117,56 @@ impl Checks {
     pub(super) fn problems(self) -> Vec<(String, String)> {
         let listed = self.violations.into_listed().into_iter();
         listed.map(|it| (it.field, it.description)).collect()
+    }
+
+    /// A user is named by its uid or by its address, not both.
+    pub(super) fn uid_or_address(&mut self, uid: u64, address: Option<&str>) {
+        match address {
+            None => self.require(uid != 0, Rule::Zero, "uid", "must not be 0"),
+            Some(address) => {
+                self.address("address", address);
+                let allowed = "must not be set together with uid";
+                self.require(uid == 0, Rule::Conflict, "address", allowed);
+            }
+        }
+    }
+
+    /// How an address or a name begins.
+    pub(super) fn prefix(&mut self, field: &str, prefix: &str) {
+        let allowed = "must have at most 1024 bytes";
+        let is_short = prefix.len() <= MAX_ADDRESS_BYTES;
+        self.require(is_short, Rule::TooLong, field, allowed);
+    }
+
+    /// The number of entries of a page.
+    pub(super) fn page_size(&mut self, size: u32) -> u32 {
+        if size > page::MAX_SIZE {
+            self.violations.add(Rule::OutOfRange, || {
+                let allowed = format!("must be at most {}", page::MAX_SIZE);
+                ("page_size".into(), allowed)
+            });
+        }
+        match size {
+            0 => page::DEFAULT_SIZE,
+            size => size.min(page::MAX_SIZE),
+        }
+    }
+
+    /// The key that a page begins after. `None` for the first page.
+    pub(super) fn page_token<K>(
+        &mut self,
+        query: &Query,
+        token: &str,
+        read: impl FnOnce(&[u8]) -> Option<K>,
+    ) -> Option<K> {
+        if token.is_empty() {
+            return None;
+        }
+        let key = query.key(token).and_then(|key| read(&key));
+        let allowed = "must be the next_page_token of the page before, with the same query, app \
+                       and caller";
+        self.require(key.is_some(), Rule::Conflict, "page_token", allowed);
+        key
     }
 
     /// An id is not 0.

@@ -63,6 +63,18 @@ impl Draft {
         self
     }
 
+    /// Whether it says that something was not found.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.0.code == Code::NotFound
+    }
+
+    /// Adds to the text.
+    pub(super) fn adding(mut self, text: &str) -> Self {
+        self.0.text.push_str(text);
+        self
+    }
+
     /// Sets the `RetryInfo`.
     pub(super) fn retry_after(mut self, retry_after: Option<Duration>) -> Self {
         self.0.retry_after = retry_after;

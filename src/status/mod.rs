@@ -190,6 +190,59 @@ pub fn store_failed(op: &str, error: &store::Error) -> Draft {
         .retry_after(Some(retry_after))
 }
 
+/// The status of a read of the directory that its database did not answer.
+#[must_use]
+pub fn directory_failed(error: &store::Error) -> Draft {
+    let (reason, why, retry_after) = match *error {
+        store::Error::Unavailable { retry_after } => (
+            Reason::StoreUnavailable,
+            "the database of the facade's directory does not answer",
+            retry_after,
+        ),
+        store::Error::Overloaded { retry_after } => (
+            Reason::Overloaded,
+            "too many calls wait for the facade's directory",
+            retry_after,
+        ),
+    };
+    Draft::new(Code::Unavailable, reason, format!("{why}; try it again"))
+        .retry_after(Some(retry_after))
+}
+
+/// The status of a read of a directory that is not there.
+#[must_use]
+pub fn no_store() -> Draft {
+    let text = "the facade keeps no directory; its operator may set store to a database, and \
+                directory to true";
+    Draft::new(Code::FailedPrecondition, Reason::NoStore, text)
+}
+
+/// The status of a read of a user or group that the directory has no entry of.
+#[must_use]
+pub fn not_in_directory(what: &str) -> Draft {
+    let text = format!("the facade's directory has no such {what}, though Mesibo may have it");
+    Draft::new(Code::NotFound, Reason::NotInDirectory, text)
+}
+
+/// The status of an operation on a user whose address nobody knows.
+#[must_use]
+pub fn unknown_address(op: &str) -> Draft {
+    let text = format!(
+        "neither the facade's directory nor Mesibo has a user of this address; {op} was not sent"
+    );
+    Draft::new(Code::NotFound, Reason::UnknownAddress, text).with("op", op)
+}
+
+/// Adds that the directory's entry for the address of the request led to a user that Mesibo
+/// does not have.
+#[must_use]
+pub fn of_stale_entry(draft: Draft) -> Draft {
+    draft.with("directory", "stale").adding(
+        "; the uid is the directory's for this address, whose entry is uncertain now and will \
+         be looked up",
+    )
+}
+
 /// The status of an operation of which no answer was recorded: the server that made the
 /// call ended before, or could not reach the store.
 #[must_use]

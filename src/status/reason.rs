@@ -67,6 +67,12 @@ pub enum Reason {
     AuditUnavailable,
     /// The store of request ids does not answer; nothing was sent.
     StoreUnavailable,
+    /// The facade keeps no directory.
+    NoStore,
+    /// The directory has no such user or group.
+    NotInDirectory,
+    /// Neither the directory nor Mesibo has a user of this address; nothing was sent.
+    UnknownAddress,
     /// No answer was recorded of the call that was the first with its `request_id`, so that
     /// its outcome is unknown.
     AnswerLost,
@@ -142,6 +148,9 @@ impl Reason {
             Self::MalformedReply => "MALFORMED_REPLY",
             Self::AuditUnavailable => "AUDIT_UNAVAILABLE",
             Self::StoreUnavailable => "STORE_UNAVAILABLE",
+            Self::NoStore => "NO_STORE",
+            Self::NotInDirectory => "NOT_IN_DIRECTORY",
+            Self::UnknownAddress => "UNKNOWN_ADDRESS",
             Self::AnswerLost => "ANSWER_LOST",
             Self::Draining => "DRAINING",
             Self::StreamIdle => "STREAM_IDLE",

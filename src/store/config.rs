@@ -12,6 +12,11 @@ pub struct Config {
     pub location: Location,
     /// PostgreSQL's password. Without one, libpq's `PGPASSWORD` and password file apply.
     pub password: Option<SecretString>,
+    /// Whether a database keeps a directory, too.
+    pub directory: bool,
+    /// The shortest time between two look-ups of uncertain users, for each app and all
+    /// processes together: 1 s.
+    pub lookup_interval: Duration,
     /// The longest time that a claim waits for the database, the queue included: 2 s.
     pub timeout: Duration,
     /// How long an id is remembered, counted from its claim: 24 hours. It has to be longer
@@ -52,6 +57,8 @@ impl Config {
         Self {
             location,
             password: None,
+            directory: true,
+            lookup_interval: Duration::from_secs(1),
             timeout: Duration::from_secs(2),
             retention: Duration::from_hours(24),
             ids_per_caller: 100_000,

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
-use sqlx::Error;
+use sqlx::{Error, error::ErrorKind};
 use uuid::Uuid;
 
 use super::{
@@ -85,6 +85,8 @@ pub(super) enum Seen {
 pub(super) struct Failure {
     /// Whether it may work in a moment, on another connection.
     pub(super) is_transient: bool,
+    /// Whether it is because of what was to be written: it never works.
+    pub(super) is_of_data: bool,
     /// For the log.
     pub(super) cause: Cow<'static, str>,
 }
@@ -180,6 +182,7 @@ impl Failure {
     pub(super) fn transient(cause: impl Into<Cow<'static, str>>) -> Self {
         Self {
             is_transient: true,
+            is_of_data: false,
             cause: cause.into(),
         }
     }
@@ -197,8 +200,20 @@ impl Failure {
             | Error::WorkerCrashed => true,
             _ => false,
         };
+        let is_of_data = match error {
+            Error::Database(refused) => {
+                !matches!(refused.kind(), ErrorKind::Other)
+                    // SQLSTATE: data exceptions, and limits of the program.
+                    || refused.code().is_some_and(|code| {
+                        code.len() == 5 && (code.starts_with("22") || code.starts_with("54"))
+                    })
+            }
+            Error::Encode(_) => true,
+            _ => false,
+        };
         Self {
             is_transient: transient,
+            is_of_data,
             cause: error.to_string().into(),
         }
     }

@@ -11,6 +11,7 @@ use tokio::{
 use super::{
     Backlog, Claimed, Error, Fingerprint, Key, Store, Waited,
     database::{NewClaim, Seen},
+    directory::Handle,
     observer::{ClaimResult, Event},
     queue::Queue,
     signals::Signals,
@@ -26,6 +27,8 @@ pub(super) struct Durable {
     pub(super) queue: Arc<Queue>,
     pub(super) signals: Arc<Signals>,
     pub(super) timeout: Duration,
+    /// Closed before the store is: it uses the store's connections.
+    pub(super) directory: Option<Handle>,
 }
 
 impl Durable {
@@ -104,12 +107,18 @@ impl Store for Durable {
     }
 
     fn backlog(&self) -> Backlog {
-        self.queue.backlog()
+        Backlog {
+            records: self.directory.as_ref().map_or(0, Handle::backlog),
+            ..self.queue.backlog()
+        }
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        let closed = self.queue.close();
         Box::pin(async move {
+            if let Some(directory) = &self.directory {
+                let _ = directory.close().await;
+            }
+            let closed = self.queue.close();
             let _ = closed.await;
         })
     }
@@ -117,6 +126,9 @@ impl Store for Durable {
 
 impl Drop for Durable {
     fn drop(&mut self) {
+        if let Some(directory) = &self.directory {
+            drop(directory.close());
+        }
         drop(self.queue.close());
     }
 }

@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{ClaimResult, Event, Observer, SettleResult, Store};
+use super::{ClaimResult, DirectoryResult, Event, Observer, SettleResult, Store};
 use crate::telemetry::metrics::seconds;
 
 /// The metrics of a store. Clones share the counters.
@@ -23,6 +23,7 @@ pub struct StoreMetrics {
     errors: Counter,
     swept_rows: Counter,
     rows: Gauge,
+    directory: Family<OfDirectory, Counter>,
 }
 
 /// Gauges of what waits to be written to a store, read when the metrics are.
@@ -36,6 +37,11 @@ struct OfClaims {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfSettlements {
     result: SettleResult,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfDirectory {
+    result: DirectoryResult,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,6 +60,7 @@ impl Default for StoreMetrics {
             errors: Counter::default(),
             swept_rows: Counter::default(),
             rows: Gauge::default(),
+            directory: Family::default(),
         }
     }
 }
@@ -67,6 +74,9 @@ impl StoreMetrics {
         }
         for result in SettleResult::ALL {
             drop(self.settlements.get_or_create(&OfSettlements { result }));
+        }
+        for result in DirectoryResult::ALL {
+            drop(self.directory.get_or_create(&OfDirectory { result }));
         }
         registry.register(
             "store_claims",
@@ -108,6 +118,11 @@ impl StoreMetrics {
             "Request ids in the database, as it estimates; 0 with memory",
             self.rows.clone(),
         );
+        registry.register(
+            "directory_records",
+            "Intents, outcomes and other records for the directory, by what became of writing them",
+            self.directory.clone(),
+        );
     }
 }
 
@@ -136,6 +151,9 @@ impl Observer for StoreMetrics {
             Event::Rows(rows) => {
                 self.rows.set(rows.try_into().unwrap_or(i64::MAX));
             }
+            Event::Directory(result) => {
+                self.directory.get_or_create(&OfDirectory { result }).inc();
+            }
         }
     }
 }
@@ -147,11 +165,12 @@ impl Collector for Queues {
         for (kind, count) in [
             ("claims", backlog.claims),
             ("settlements", backlog.settlements),
+            ("records", backlog.records),
         ] {
             let gauge = family.get_or_create_owned(&OfQueue { kind });
             gauge.set(count.try_into().unwrap_or(i64::MAX));
         }
-        let help = "Claims and outcomes that wait to be written";
+        let help = "Claims, outcomes and records for the directory that wait to be written";
         let encoder = encoder.encode_descriptor("store_queue", help, None, MetricType::Gauge)?;
         family.encode(encoder)
     }

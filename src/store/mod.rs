@@ -10,6 +10,7 @@
 
 mod config;
 mod database;
+pub mod directory;
 mod durable;
 mod engine;
 mod error;
@@ -38,11 +39,12 @@ use uuid::Uuid;
 
 pub use self::{
     config::{Config, Location, LocationError},
+    directory::Directory,
     error::{Error, OpenError},
     inspect::{Schema, inspect},
     metrics::StoreMetrics,
-    observer::{ClaimResult, Event, NoObserver, Observer, SettleResult},
-    open::{migrate, open},
+    observer::{ClaimResult, DirectoryResult, Event, NoObserver, Observer, SettleResult},
+    open::{Opened, forget, migrate, open, open_all},
     ticket::{SendPermit, Settling, Ticket},
 };
 
@@ -115,6 +117,8 @@ pub struct Backlog {
     pub claims: usize,
     /// Settlements, at most 16,384.
     pub settlements: usize,
+    /// Records for the directory, at most 16,384.
+    pub records: usize,
 }
 
 /// Claims of request ids, and what came of them.

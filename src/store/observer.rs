@@ -48,6 +48,8 @@ pub enum Event {
     },
     /// How many rows there are, as the database estimates.
     Rows(u64),
+    /// A record of the directory came to its end.
+    Directory(DirectoryResult),
 }
 
 /// How a claim was answered.
@@ -74,6 +76,15 @@ pub enum SettleResult {
     TooLate,
     /// It could not be written before the lease passed, or too many waited: the call will
     /// be settled as unknown.
+    Lost,
+}
+
+/// What came of a record of the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DirectoryResult {
+    /// It was written.
+    Written,
+    /// Too many waited, or the database refused it for good.
     Lost,
 }
 
@@ -126,6 +137,26 @@ impl SettleResult {
             Self::TooLate => "too_late",
             Self::Lost => "lost",
         }
+    }
+}
+
+impl DirectoryResult {
+    /// Every result.
+    pub const ALL: [Self; 2] = [Self::Written, Self::Lost];
+
+    /// The name, for metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+impl EncodeLabelValue for DirectoryResult {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
+        encoder.write_str(self.name())
     }
 }
 

@@ -15,6 +15,10 @@ use tokio::{
 use super::{
     Config, Location, OpenError, Store,
     database::{Database, SWEEP_BATCH, Sweep},
+    directory::{
+        Backend, Directory, Handle, Jobs, POSTGRES_STATEMENTS, SQLITE_STATEMENTS, forget_steps,
+        keep,
+    },
     durable::Durable,
     engine::Engine,
     memory::Memory,
@@ -31,12 +35,22 @@ const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// The pause between two sweeps while there is more to delete.
 const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 
+/// A store that is open.
+#[derive(Clone)]
+pub struct Opened {
+    /// The claims.
+    pub store: Arc<dyn Store>,
+    /// The directory, if the store is a database and the settings want one.
+    pub directory: Option<Arc<dyn Directory>>,
+}
+
 /// What the engine and those around it share with the calls.
 struct Parts {
     config: Config,
     jobs: UnboundedReceiver<Job>,
     queue: Arc<Queue>,
     signals: Arc<Signals>,
+    directory: Option<(Handle, Jobs)>,
 }
 
 /// Opens a store, after its schema was brought up to date. A server that does not answer
@@ -45,31 +59,56 @@ struct Parts {
 /// # Errors
 ///
 /// If the database cannot be reached or written to, or has a newer schema.
-pub async fn open(
-    config: &Config,
-    observer: Arc<dyn Observer>,
-) -> Result<Arc<dyn Store>, OpenError> {
-    if config.location == Location::Memory {
-        return Ok(Arc::new(Memory::new(config, observer)));
-    }
+pub async fn open_all(config: &Config, observer: Arc<dyn Observer>) -> Result<Opened, OpenError> {
+    let statements = match config.location {
+        Location::Memory => {
+            return Ok(Opened {
+                store: Arc::new(Memory::new(config, observer)),
+                directory: None,
+            });
+        }
+        Location::Sqlite(_) => &*SQLITE_STATEMENTS,
+        Location::Postgres(_) => &*POSTGRES_STATEMENTS,
+    };
+    let directory = config
+        .directory
+        .then(|| Handle::new(statements, config.timeout, Arc::clone(&observer)));
     let (queue, jobs) = Queue::new(observer);
     let durable = Durable {
         queue: Arc::new(queue),
         signals: Arc::default(),
         timeout: config.timeout,
+        directory: directory.as_ref().map(|(handle, _)| handle.clone()),
     };
     let parts = Parts {
         config: config.clone(),
         jobs,
         queue: Arc::clone(&durable.queue),
         signals: Arc::clone(&durable.signals),
+        directory,
     };
     let (opened, is_open) = oneshot::channel();
     start(async move { run(parts, opened).await })?;
     is_open
         .await
         .unwrap_or_else(|_| Err(OpenError::Failed("its thread ended".into())))?;
-    Ok(Arc::new(durable))
+    let directory = durable.directory.clone();
+    Ok(Opened {
+        directory: directory.map(|handle| Arc::new(handle) as Arc<dyn Directory>),
+        store: Arc::new(durable),
+    })
+}
+
+/// Opens the claims of a store alone, as [`open_all`] does.
+///
+/// # Errors
+///
+/// As [`open_all`].
+pub async fn open(
+    config: &Config,
+    observer: Arc<dyn Observer>,
+) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(open_all(config, observer).await?.store)
 }
 
 /// Brings the schema up to date, and does nothing else.
@@ -87,6 +126,34 @@ pub async fn migrate(config: &Config) -> Result<(), OpenError> {
         Location::Postgres(url) => {
             postgres::open(url, config).await?.close().await;
             Ok(())
+        }
+    }
+}
+
+/// Forgets a user of an app, with its places in groups, and does nothing else: for what
+/// Mesibo no longer has.
+///
+/// # Errors
+///
+/// As [`open`], and if the database refuses.
+pub async fn forget(config: &Config, app: &str, address: &str) -> Result<(), OpenError> {
+    let failed = |failure: super::database::Failure| OpenError::Failed(failure.cause.into());
+    match &config.location {
+        Location::Memory => Ok(()),
+        Location::Sqlite(file) => {
+            let file = sqlite::open(file, config).await?;
+            let steps = forget_steps(&SQLITE_STATEMENTS, app, address);
+            let forgotten = sqlite::Directory::new(file.clone()).run(&steps).await;
+            file.close().await;
+            forgotten.map_err(failed)
+        }
+        Location::Postgres(url) => {
+            let pool = postgres::open(url, config).await?;
+            let steps = forget_steps(&POSTGRES_STATEMENTS, app, address);
+            let directory = postgres::Directory::new(&pool, config.timeout);
+            let forgotten = directory.run(&steps).await;
+            pool.close().await;
+            forgotten.map_err(failed)
         }
     }
 }
@@ -115,7 +182,8 @@ async fn run(parts: Parts, opened: oneshot::Sender<Result<(), OpenError>>) {
         Location::Sqlite(file) => match sqlite::open(&file, config).await {
             Ok(file) => {
                 let _ = opened.send(Ok(()));
-                work(file.clone(), file, parts).await;
+                let directory = sqlite::Directory::new(file.clone());
+                work(file.clone(), file, directory, parts).await;
             }
             Err(error) => drop(opened.send(Err(error))),
         },
@@ -126,26 +194,29 @@ async fn run(parts: Parts, opened: oneshot::Sender<Result<(), OpenError>>) {
                     postgres::listen(pool.clone(), Arc::clone(&parts.signals), config.timeout);
                 tokio::spawn(listening);
                 let sweeper = postgres::Sweeper::new(&pool, config.timeout, config.retention);
-                work(
-                    postgres::Postgres::new(&pool, config.timeout),
-                    sweeper,
-                    parts,
-                )
-                .await;
+                let directory = postgres::Directory::new(&pool, config.timeout);
+                let claims = postgres::Postgres::new(&pool, config.timeout);
+                work(claims, sweeper, directory, parts).await;
             }
             Err(error) => drop(opened.send(Err(error))),
         },
     }
 }
 
-async fn work(database: impl Database, sweeper: impl Sweep, parts: Parts) {
+async fn work(database: impl Database, sweeper: impl Sweep, directory: impl Backend, parts: Parts) {
     let observer = Arc::clone(&parts.queue.observer);
     let sweeping = tokio::spawn(sweep(sweeper, observer));
+    let keeping = parts
+        .directory
+        .map(|(handle, jobs)| tokio::spawn(keep(directory, handle, jobs)));
     let timeout = parts.config.timeout;
     Engine::new(database, parts.jobs, parts.queue, parts.signals, timeout)
         .run()
         .await;
     sweeping.abort();
+    if let Some(keeping) = keeping {
+        keeping.abort();
+    }
 }
 
 async fn sweep(mut sweeper: impl Sweep, observer: Arc<dyn Observer>) {

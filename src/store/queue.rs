@@ -123,6 +123,7 @@ impl Queue {
         Backlog {
             claims: self.claims.load(Ordering::Relaxed),
             settlements: self.settlements.load(Ordering::Relaxed),
+            records: 0,
         }
     }
 

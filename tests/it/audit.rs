@@ -66,7 +66,10 @@ async fn what_changes_something_leaves_a_line_with_its_outcome_and_no_text() {
 
     let mut users = UserServiceClient::with_interceptor(channel.clone(), Orders);
     users.list_users(ListUsersRequest::default()).await.unwrap();
-    let request = DeleteUserRequest { uid: 5302 };
+    let request = DeleteUserRequest {
+        uid: 5302,
+        ..DeleteUserRequest::default()
+    };
     users.delete_user(request).await.unwrap_err();
     let mut groups = GroupServiceClient::with_interceptor(channel.clone(), Orders);
     let request = CreateGroupRequest {
@@ -130,7 +133,14 @@ async fn a_write_that_the_end_of_the_process_cuts_off_leaves_its_line_too() {
     let backend = Backend::always(Answer::Hang);
     let server = Process::serve(&backend.url(), &["--shutdown-grace", "1ms"]);
     let mut users = UserServiceClient::new(server.channel().await);
-    let call = tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
+    let call = tokio::spawn(async move {
+        users
+            .delete_user(DeleteUserRequest {
+                uid: 7,
+                ..DeleteUserRequest::default()
+            })
+            .await
+    });
     soon(backend.got(1)).await;
     server.signal("TERM");
     let (_, _, log) = server.wait();

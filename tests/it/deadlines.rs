@@ -62,7 +62,13 @@ async fn a_read_ends_at_its_own_deadline_and_so_does_its_upstream_request() {
 async fn a_write_ends_at_its_own_deadline_and_its_upstream_request_a_while_later() {
     let mut doors = at_every_door(&Answer::Hang, &[]);
     for (_, _, users) in &mut doors {
-        let request = with_timeout(DeleteUserRequest { uid: 7 }, "200m");
+        let request = with_timeout(
+            DeleteUserRequest {
+                uid: 7,
+                ..DeleteUserRequest::default()
+            },
+            "200m",
+        );
         let status = soon(users.delete_user(request)).await.unwrap_err();
         assert_eq!(
             told(&status),
@@ -92,7 +98,13 @@ async fn a_longer_deadline_than_the_longest_is_brought_forward() {
 #[tokio::test]
 async fn a_deadline_that_has_passed_already_sends_nothing() {
     for (backend, _facade, mut users) in at_every_door(&Answer::ok("OK"), &[]) {
-        let request = with_timeout(DeleteUserRequest { uid: 7 }, "0n");
+        let request = with_timeout(
+            DeleteUserRequest {
+                uid: 7,
+                ..DeleteUserRequest::default()
+            },
+            "0n",
+        );
         let status = soon(users.delete_user(request)).await.unwrap_err();
         assert_eq!(
             told(&status),
@@ -112,7 +124,13 @@ async fn a_timeout_that_cannot_be_read_is_refused() {
     let backend = Backend::always(Answer::ok("OK"));
     let facade = Facade::new(&backend.url());
     for timeout in ["soon", "1", "123456789S", "-1S"] {
-        let request = with_timeout(DeleteUserRequest { uid: 7 }, timeout);
+        let request = with_timeout(
+            DeleteUserRequest {
+                uid: 7,
+                ..DeleteUserRequest::default()
+            },
+            timeout,
+        );
         let status = users(&facade).delete_user(request).await.unwrap_err();
         let expected = telling(Code::InvalidArgument, "mesibo-grpc", "INVALID_TIMEOUT", &[]);
         assert_eq!(told(&status), expected);
@@ -128,7 +146,10 @@ async fn a_slow_answer_within_the_deadline_is_waited_for() {
     });
     let facade = Facade::new(&backend.url());
     let start = Instant::now();
-    let request = DeleteUserRequest { uid: 7 };
+    let request = DeleteUserRequest {
+        uid: 7,
+        ..DeleteUserRequest::default()
+    };
     soon(facade.users().delete_user(request)).await.unwrap();
     assert!(start.elapsed() >= Duration::from_millis(500));
 }
@@ -181,9 +202,13 @@ async fn a_write_whose_caller_went_away_goes_on_and_its_connection_is_used_again
     });
     let server = Process::serve(&backend.url(), &[]);
     let mut users = UserServiceClient::new(server.channel().await);
-    let request = DeleteUserRequest { uid: 7 };
+    let request = DeleteUserRequest {
+        uid: 7,
+        ..DeleteUserRequest::default()
+    };
     let call = tokio::spawn({
         let mut users = users.clone();
+        let request = request.clone();
         async move { users.delete_user(request).await }
     });
     soon(backend.got(1)).await;
@@ -208,7 +233,14 @@ async fn a_write_that_waits_for_its_turn_is_not_sent_once_its_caller_went_away()
     );
     let delete = |uid| {
         let mut users = facade.users();
-        tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid }).await })
+        tokio::spawn(async move {
+            users
+                .delete_user(DeleteUserRequest {
+                    uid,
+                    ..DeleteUserRequest::default()
+                })
+                .await
+        })
     };
     let first = delete(1);
     soon(backend.got(1)).await;

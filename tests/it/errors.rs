@@ -32,6 +32,7 @@ pub async fn status_of(op: &str, facade: &Facade) -> Status {
                 uid: 7,
                 flags: Some(1),
                 active: None,
+                ..EditUserRequest::default()
             };
             facade.users().edit_user(request).await.unwrap_err()
         }

@@ -9,8 +9,9 @@ use tonic_reflection::pb::{v1, v1alpha};
 
 use crate::support::{Answer, Backend, Facade, facade::soon};
 
-const NAMES: [&str; 4] = [
+const NAMES: [&str; 5] = [
     "",
+    "mesibo.v1.DirectoryService",
     "mesibo.v1.UserService",
     "mesibo.v1.GroupService",
     "mesibo.v1.MessageService",
@@ -76,7 +77,10 @@ async fn a_lame_duck_serves_new_connections_and_says_that_it_does_not_serve() {
     );
     let mut users = UserServiceClient::new(fresh);
     users
-        .delete_user(DeleteUserRequest { uid: 7 })
+        .delete_user(DeleteUserRequest {
+            uid: 7,
+            ..DeleteUserRequest::default()
+        })
         .await
         .unwrap();
 
@@ -114,7 +118,14 @@ async fn calls_in_flight_finish_at_a_shutdown() {
     soon(watch.message()).await.unwrap().unwrap();
 
     let mut users = facade.users();
-    let call = tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
+    let call = tokio::spawn(async move {
+        users
+            .delete_user(DeleteUserRequest {
+                uid: 7,
+                ..DeleteUserRequest::default()
+            })
+            .await
+    });
     soon(backend.got(1)).await;
     facade.shut_down();
     let last = soon(watch.message()).await.unwrap().unwrap();
@@ -133,7 +144,14 @@ async fn the_grace_period_ends_what_does_not_end_by_itself() {
     // A connection that never says a word.
     let _silent = tokio::net::TcpStream::connect(facade.addr()).await.unwrap();
     let mut users = facade.users();
-    let call = tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
+    let call = tokio::spawn(async move {
+        users
+            .delete_user(DeleteUserRequest {
+                uid: 7,
+                ..DeleteUserRequest::default()
+            })
+            .await
+    });
     soon(backend.got(1)).await;
     facade.shut_down();
     soon(tokio::task::spawn_blocking(move || drop(facade)))

@@ -96,7 +96,14 @@ async fn a_connection_above_the_limit_is_closed_until_one_of_the_busy_ones_ends(
     for busy in 1..=2 {
         let mut peer = Peer::connect(addr).await;
         let path = "/mesibo.v1.UserService/DeleteUser";
-        peer.call(path, &DeleteUserRequest { uid: 7 }).await;
+        peer.call(
+            path,
+            &DeleteUserRequest {
+                uid: 7,
+                ..DeleteUserRequest::default()
+            },
+        )
+        .await;
         soon(backend.got(busy)).await;
         open.push(peer);
     }
@@ -212,7 +219,13 @@ async fn calls_in_flight_finish_on_an_old_connection() {
     let path = "/mesibo.v1.UserService/DeleteUser";
     peer.send(&[
         Frame::headers(1, END_HEADERS, path),
-        Frame::message(1, &DeleteUserRequest { uid: 7 }),
+        Frame::message(
+            1,
+            &DeleteUserRequest {
+                uid: 7,
+                ..DeleteUserRequest::default()
+            },
+        ),
     ])
     .await;
     let goaway = peer.expect_kind(GOAWAY).await;

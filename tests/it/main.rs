@@ -12,6 +12,7 @@ mod check;
 mod clocks;
 mod deadlines;
 mod deploy;
+mod directory;
 mod documents;
 mod doors;
 mod errors;

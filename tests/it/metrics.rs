@@ -102,11 +102,21 @@ async fn every_call_is_counted_once_whatever_ends_it() {
     let mut calls = JoinSet::new();
     for _ in 0..10 {
         let mut users = users.clone();
-        calls.spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
+        calls.spawn(async move {
+            users
+                .delete_user(DeleteUserRequest {
+                    uid: 7,
+                    ..DeleteUserRequest::default()
+                })
+                .await
+        });
     }
     soon(backend.got(20)).await;
     calls.shutdown().await;
-    let mut late = Request::new(DeleteUserRequest { uid: 7 });
+    let mut late = Request::new(DeleteUserRequest {
+        uid: 7,
+        ..DeleteUserRequest::default()
+    });
     late.set_timeout(std::time::Duration::from_millis(100));
     users.delete_user(late).await.unwrap_err();
     count += 11;

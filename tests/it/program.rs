@@ -316,7 +316,12 @@ async fn settings_come_from_flags_then_environment_then_file() {
     serve.env("MESIBO_GRPC_LOG", "info");
     let process = Process::start(serve);
     let mut users = UserServiceClient::new(process.channel().await);
-    let status = users.delete_user(DeleteUserRequest { uid: 7 }).await;
+    let status = users
+        .delete_user(DeleteUserRequest {
+            uid: 7,
+            ..DeleteUserRequest::default()
+        })
+        .await;
     assert_eq!(status.unwrap_err().code(), tonic::Code::Aborted);
     assert_eq!(backend.only_request().get("token"), Some(TOKEN));
 }
@@ -421,8 +426,14 @@ async fn a_signal_lets_calls_in_flight_finish_and_then_ends_the_process_well() {
         });
         let process = Process::serve(&backend.url(), &[]);
         let mut users = UserServiceClient::new(process.channel().await);
-        let call =
-            tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
+        let call = tokio::spawn(async move {
+            users
+                .delete_user(DeleteUserRequest {
+                    uid: 7,
+                    ..DeleteUserRequest::default()
+                })
+                .await
+        });
         soon(backend.got(1)).await;
         process.signal(signal);
         soon(process.logged("stopping")).await;
@@ -440,7 +451,14 @@ async fn the_grace_period_bounds_a_shutdown() {
     let backend = Backend::always(Answer::Hang);
     let process = Process::serve(&backend.url(), &["--shutdown-grace", "300ms"]);
     let mut users = UserServiceClient::new(process.channel().await);
-    let call = tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
+    let call = tokio::spawn(async move {
+        users
+            .delete_user(DeleteUserRequest {
+                uid: 7,
+                ..DeleteUserRequest::default()
+            })
+            .await
+    });
     soon(backend.got(1)).await;
     process.signal("TERM");
     let (status, _, _) = soon(tokio::task::spawn_blocking(move || process.wait()))
@@ -478,7 +496,14 @@ async fn a_shutdown_is_seen_at_once_and_bounded_whatever_peers_do() {
     let (mut watch, status) = health(channel.clone()).await;
     assert_eq!(status, ServingStatus::Serving);
     let mut users = UserServiceClient::new(channel);
-    let call = tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
+    let call = tokio::spawn(async move {
+        users
+            .delete_user(DeleteUserRequest {
+                uid: 7,
+                ..DeleteUserRequest::default()
+            })
+            .await
+    });
     soon(backend.got(1)).await;
 
     let start = Instant::now();
@@ -504,7 +529,14 @@ async fn a_second_signal_ends_the_process_at_once() {
     let backend = Backend::always(Answer::Hang);
     let process = Process::serve(&backend.url(), &["--shutdown-grace", "10m"]);
     let mut users = UserServiceClient::new(process.channel().await);
-    let call = tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
+    let call = tokio::spawn(async move {
+        users
+            .delete_user(DeleteUserRequest {
+                uid: 7,
+                ..DeleteUserRequest::default()
+            })
+            .await
+    });
     soon(backend.got(1)).await;
     process.signal("TERM");
     soon(process.logged("stopping")).await;

@@ -27,7 +27,10 @@ async fn create_user(reply: &str) -> Result<(u64, String), Status> {
 
 async fn delete_user(reply: &str) -> Result<(), Status> {
     let backend = Backend::always(Answer::ok(reply));
-    let request = DeleteUserRequest { uid: 7 };
+    let request = DeleteUserRequest {
+        uid: 7,
+        ..DeleteUserRequest::default()
+    };
     Facade::new(&backend.url())
         .users()
         .delete_user(request)
@@ -179,6 +182,7 @@ async fn a_new_token_is_read_as_a_new_user_is() {
     let request = RegenerateUserTokenRequest {
         uid: 5302,
         app_id: "demo".into(),
+        ..RegenerateUserTokenRequest::default()
     };
     let response = Facade::new(&backend.url())
         .users()

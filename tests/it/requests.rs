@@ -87,6 +87,7 @@ async fn edit_user() {
             uid: 7,
             flags: Some(0),
             active: None,
+            ..EditUserRequest::default()
         }),
         [("op", "userset"), ("uid", "7"), ("flag", "0")]
     );
@@ -95,6 +96,7 @@ async fn edit_user() {
             uid: u64::MAX,
             flags: Some(u32::MAX),
             active: Some(false),
+            ..EditUserRequest::default()
         }),
         [
             ("op", "userset"),
@@ -108,7 +110,10 @@ async fn edit_user() {
 #[tokio::test]
 async fn delete_user() {
     sends!(
-        users.delete_user(DeleteUserRequest { uid: 7 }),
+        users.delete_user(DeleteUserRequest {
+            uid: 7,
+            ..DeleteUserRequest::default()
+        }),
         [("op", "userdel"), ("uid", "7")]
     );
 }
@@ -119,6 +124,7 @@ async fn delete_user_token() {
         users.delete_user_token(DeleteUserTokenRequest {
             uid: 7,
             app_id: None,
+            ..DeleteUserTokenRequest::default()
         }),
         [("op", "usertoken"), ("uid", "7"), ("delete", "1")]
     );
@@ -126,6 +132,7 @@ async fn delete_user_token() {
         users.delete_user_token(DeleteUserTokenRequest {
             uid: 7,
             app_id: Some("demo".into()),
+            ..DeleteUserTokenRequest::default()
         }),
         [
             ("op", "usertoken"),
@@ -145,6 +152,7 @@ async fn delete_user_token_as_printed_in_the_documentation() {
         .delete_user_token(DeleteUserTokenRequest {
             uid: 7,
             app_id: Some("demo".into()),
+            ..DeleteUserTokenRequest::default()
         })
         .await
         .unwrap();
@@ -157,6 +165,7 @@ async fn regenerate_user_token() {
         users.regenerate_user_token(RegenerateUserTokenRequest {
             uid: 7,
             app_id: "demo".into(),
+            ..RegenerateUserTokenRequest::default()
         }),
         [("op", "usertoken"), ("uid", "7"), ("appid", "demo")]
     );

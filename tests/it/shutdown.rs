@@ -35,7 +35,13 @@ async fn a_write_whose_caller_gave_up_is_awaited_and_audited() {
     let backend = Backend::always(Answer::After(delay, Box::new(Answer::ok(EVERYTHING))));
     let server = Process::serve(&backend.url(), &[]);
     let mut users = UserServiceClient::new(server.channel().await);
-    let request = with_timeout(DeleteUserRequest { uid: 7 }, "500m");
+    let request = with_timeout(
+        DeleteUserRequest {
+            uid: 7,
+            ..DeleteUserRequest::default()
+        },
+        "500m",
+    );
     users.delete_user(request).await.unwrap_err();
     assert_eq!(backend.requests().len(), 1);
 
@@ -109,7 +115,14 @@ async fn the_health_port_answers_while_every_worker_is_stalled() {
 
     let channel = Endpoint::from_shared(format!("http://{grpc}")).unwrap();
     let mut users = UserServiceClient::new(channel.connect_lazy());
-    let call = tokio::spawn(async move { users.delete_user(DeleteUserRequest { uid: 7 }).await });
+    let call = tokio::spawn(async move {
+        users
+            .delete_user(DeleteUserRequest {
+                uid: 7,
+                ..DeleteUserRequest::default()
+            })
+            .await
+    });
     let stalled = tokio::task::spawn_blocking(move || is_entered.recv());
     soon(stalled).await.unwrap().unwrap();
 

@@ -56,7 +56,7 @@ fn serve(backend: &Backend, store: &str) -> Process {
 }
 
 /// A transaction of another process, while which nothing can be written.
-async fn locked(folder: &TempDir) -> SqliteConnection {
+pub async fn locked(folder: &TempDir) -> SqliteConnection {
     let file = folder.path().join("store.db");
     let options = SqliteConnectOptions::new().filename(file);
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();

@@ -66,14 +66,26 @@ async fn a_call_leaves_a_line_and_its_id_is_everywhere() {
     let made_up = id(listed.metadata());
     let version = listed.metadata().get("server").unwrap();
     assert_eq!(version, concat!("mesibo-grpc/", env!("CARGO_PKG_VERSION")));
-    let delete = request(DeleteUserRequest { uid: 7 }, &[("x-request-id", "mine-1")]);
+    let delete = request(
+        DeleteUserRequest {
+            uid: 7,
+            ..DeleteUserRequest::default()
+        },
+        &[("x-request-id", "mine-1")],
+    );
     let status = users.delete_user(delete).await.unwrap_err();
     assert_eq!(id(status.metadata()), "mine-1");
     let details = status.get_error_details();
     assert_eq!(details.request_info().unwrap().request_id, "mine-1");
     assert_eq!(details.error_info().unwrap().reason, "NOUSER");
     // One that would break the log is not taken.
-    let wrong = request(DeleteUserRequest { uid: 0 }, &[("x-request-id", "a b")]);
+    let wrong = request(
+        DeleteUserRequest {
+            uid: 0,
+            ..DeleteUserRequest::default()
+        },
+        &[("x-request-id", "a b")],
+    );
     let status = users.delete_user(wrong).await.unwrap_err();
     assert_ne!(id(status.metadata()), "a b");
 
@@ -127,7 +139,13 @@ async fn json_lines_are_for_machines() {
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"));
     let channel = endpoint.unwrap().connect().await.unwrap();
     let mut users = UserServiceClient::new(channel);
-    let delete = request(DeleteUserRequest { uid: 7 }, &[("x-request-id", "mine-1")]);
+    let delete = request(
+        DeleteUserRequest {
+            uid: 7,
+            ..DeleteUserRequest::default()
+        },
+        &[("x-request-id", "mine-1")],
+    );
     users.delete_user(delete).await.unwrap_err();
     let call = lines.find(|line| line["message"] == "call").unwrap();
     assert_eq!(call["rpc"], "mesibo.v1.UserService/DeleteUser");
@@ -148,7 +166,13 @@ async fn a_trace_context_goes_on_to_mesibo_and_a_wrong_one_does_not() {
     for metadata in [&metadata[..], &[], &[("traceparent", "00-s0-x-01")]] {
         let list = request(ListUsersRequest::default(), metadata);
         users.list_users(list).await.unwrap();
-        let delete = request(DeleteUserRequest { uid: 7 }, metadata);
+        let delete = request(
+            DeleteUserRequest {
+                uid: 7,
+                ..DeleteUserRequest::default()
+            },
+            metadata,
+        );
         users.delete_user(delete).await.unwrap_err();
     }
     let requests = backend.requests();
@@ -276,7 +300,13 @@ async fn assert_traced(collector: &Collector, running: &thread::Server, protocol
     let mut users = UserServiceClient::new(server.channel().await);
     let parent = format!("00-{TRACE}-{PARENT}-01");
     let metadata = [("traceparent", parent.as_str())];
-    let delete = request(DeleteUserRequest { uid: 7 }, &metadata);
+    let delete = request(
+        DeleteUserRequest {
+            uid: 7,
+            ..DeleteUserRequest::default()
+        },
+        &metadata,
+    );
     users.delete_user(delete).await.unwrap_err();
     // What is left goes out at the end.
     server.signal("TERM");

@@ -20,7 +20,10 @@ use tonic::{Code, Status};
 use crate::support::{Answer, Backend, EVERYTHING, Facade, Process, facade::soon, told};
 
 async fn delete_user(facade: &Facade) -> Result<(), Status> {
-    let request = DeleteUserRequest { uid: 7 };
+    let request = DeleteUserRequest {
+        uid: 7,
+        ..DeleteUserRequest::default()
+    };
     facade.users().delete_user(request).await.map(drop)
 }
 
@@ -224,7 +227,10 @@ async fn loopback_is_never_proxied_and_the_environment_does_not_count() {
     let channel = channel.connect().await.unwrap();
     let mut users = mesibo_grpc::proto::user_service_client::UserServiceClient::new(channel);
     users
-        .delete_user(DeleteUserRequest { uid: 7 })
+        .delete_user(DeleteUserRequest {
+            uid: 7,
+            ..DeleteUserRequest::default()
+        })
         .await
         .unwrap();
 

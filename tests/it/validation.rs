@@ -206,6 +206,7 @@ async fn addresses_and_app_ids_are_plain_texts() {
         let request = RegenerateUserTokenRequest {
             uid: 7,
             app_id: bad.clone(),
+            ..RegenerateUserTokenRequest::default()
         };
         let result = bench.facade.users().regenerate_user_token(request).await;
         assert_eq!(fields("usertoken", result), ["app_id"], "{bad:?}");
@@ -213,6 +214,7 @@ async fn addresses_and_app_ids_are_plain_texts() {
         let request = DeleteUserTokenRequest {
             uid: 7,
             app_id: Some(bad.clone()),
+            ..DeleteUserTokenRequest::default()
         };
         let result = bench.facade.users().delete_user_token(request).await;
         assert_eq!(fields("usertoken", result), ["app_id"], "{bad:?}");
@@ -284,9 +286,13 @@ async fn ids_are_not_zero() {
         uid: 0,
         flags: Some(1),
         active: None,
+        ..EditUserRequest::default()
     };
     assert_eq!(fields("userset", users.edit_user(edit).await), ["uid"]);
-    let delete = DeleteUserRequest { uid: 0 };
+    let delete = DeleteUserRequest {
+        uid: 0,
+        ..DeleteUserRequest::default()
+    };
     assert_eq!(fields("userdel", users.delete_user(delete).await), ["uid"]);
     let delete = DeleteUserTokenRequest::default();
     let result = users.delete_user_token(delete).await;
@@ -294,6 +300,7 @@ async fn ids_are_not_zero() {
     let regenerate = RegenerateUserTokenRequest {
         uid: 0,
         app_id: "demo".into(),
+        ..RegenerateUserTokenRequest::default()
     };
     let result = users.regenerate_user_token(regenerate).await;
     assert_eq!(fields("usertoken", result), ["uid"]);

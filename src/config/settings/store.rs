@@ -64,6 +64,26 @@ pub(crate) const STORE_TIMEOUT: Setting<Duration> =
         .default("2s")
         .help("Longest time that a call waits for the store before it is refused");
 
+pub(crate) const DIRECTORY: Setting<bool> =
+    Setting::new(Group::Store, "directory", SWITCH, values::switch)
+        .default("true")
+        .help(
+            "Keep users, groups and members in the store as well, if it is a database: what \
+             DirectoryService answers from",
+        );
+
+pub(crate) const DIRECTORY_LOOKUP_INTERVAL: Setting<Duration> = Setting::new(
+    Group::Store,
+    "directory-lookup-interval",
+    "DURATION",
+    values::duration,
+)
+.default("1s")
+.help(
+    "Shortest time between two look-ups of uncertain users at Mesibo, for each app and all \
+     servers together",
+);
+
 pub(crate) const REQUEST_ID_RETENTION: Setting<Duration> = Setting::new(
     Group::Store,
     "request-id-retention",

@@ -19,10 +19,16 @@ use crate::store::{
 };
 
 /// In order. One that was released is never changed: databases remember its checksum.
-const MIGRATIONS: [(&str, &str); 1] = [(
-    "claims",
-    include_str!("../migrations/postgres/0001_claims.sql"),
-)];
+const MIGRATIONS: [(&str, &str); 2] = [
+    (
+        "claims",
+        include_str!("../migrations/postgres/0001_claims.sql"),
+    ),
+    (
+        "directory",
+        include_str!("../migrations/postgres/0002_directory.sql"),
+    ),
+];
 
 /// How long a server that is still starting is waited for, in times of the time limit of a
 /// claim.
@@ -163,8 +169,10 @@ async fn run(migrator: &Migrator, connection: &mut PgConnection) -> Result<(), O
 async fn check(connection: &mut PgConnection) -> Result<(), OpenError> {
     let (is_read_only, is_allowed): (bool, bool) = sqlx::query_as(
         "SELECT current_setting('transaction_read_only')::bool,
-            has_table_privilege('claims', 'SELECT') AND has_table_privilege('claims', 'INSERT')
-            AND has_table_privilege('claims', 'UPDATE') AND has_table_privilege('claims', 'DELETE')",
+            bool_and(has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')
+                AND has_table_privilege(name, 'UPDATE') AND has_table_privilege(name, 'DELETE'))
+        FROM unnest(ARRAY['claims', 'directory_users', 'directory_groups', 'directory_members',
+            'directory_turns']) AS name",
     )
     .fetch_one(connection)
     .await
@@ -173,7 +181,8 @@ async fn check(connection: &mut PgConnection) -> Result<(), OpenError> {
         return Err(OpenError::ReadOnly);
     }
     if !is_allowed {
-        let needed = "the user needs SELECT, INSERT, UPDATE and DELETE on the table claims";
+        let needed = "the user needs SELECT, INSERT, UPDATE and DELETE on the tables claims, \
+                      directory_users, directory_groups, directory_members and directory_turns";
         return Err(OpenError::Denied(needed.into()));
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! process that is stopped in between holds no lock that others would wait for.
 
 mod connect;
+mod directory;
 mod listen;
 mod sql;
 
@@ -21,6 +22,7 @@ use uuid::Uuid;
 pub(super) use self::sql::{CHANNEL, SWEEP_LOCK};
 pub(super) use self::{
     connect::{inspect, open},
+    directory::Directory,
     listen::listen,
 };
 use super::{

@@ -19,10 +19,16 @@ use crate::store::{
 };
 
 /// In order. One that was released is never changed: databases remember its checksum.
-const MIGRATIONS: [(&str, &str); 1] = [(
-    "claims",
-    include_str!("../migrations/sqlite/0001_claims.sql"),
-)];
+const MIGRATIONS: [(&str, &str); 2] = [
+    (
+        "claims",
+        include_str!("../migrations/sqlite/0001_claims.sql"),
+    ),
+    (
+        "directory",
+        include_str!("../migrations/sqlite/0002_directory.sql"),
+    ),
+];
 
 /// How large the write-ahead log stays once it has been larger.
 const MAX_LOG_BYTES: &str = "67108864";

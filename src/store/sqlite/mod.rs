@@ -1,6 +1,7 @@
 //! Claims in a file on this machine.
 
 mod connect;
+mod directory;
 mod sql;
 
 use std::sync::Arc;
@@ -12,7 +13,10 @@ use sqlx::{
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
-pub(super) use self::connect::{inspect, open};
+pub(super) use self::{
+    connect::{inspect, open},
+    directory::Directory,
+};
 use super::{
     Key,
     database::{Answers, Batch, Database, Failure, SWEEP_BATCH, Seen, Sweep},

@@ -76,6 +76,7 @@ pub(super) fn over(
 ) -> Durable {
     let (queue, jobs) = Queue::new(observer);
     let store = Durable {
+        directory: None,
         queue: Arc::new(queue),
         signals: Arc::default(),
         timeout,
@@ -124,6 +125,7 @@ impl Handle {
 
 fn failure(is_transient: bool) -> Failure {
     Failure {
+        is_of_data: false,
         is_transient,
         cause: "as the test says".into(),
     }

@@ -1,5 +1,7 @@
 //! The same tests for every store, and those of each database.
 
+mod directory;
+mod directory_model;
 mod engine;
 mod model;
 mod postgres;

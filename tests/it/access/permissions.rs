@@ -194,12 +194,20 @@ async fn tokens_of_users_may_be_limited_to_app_ids() {
         };
         let regenerate = async |app_id: &str| {
             let app_id = app_id.into();
-            let request = RegenerateUserTokenRequest { uid: 7, app_id };
+            let request = RegenerateUserTokenRequest {
+                uid: 7,
+                app_id,
+                ..RegenerateUserTokenRequest::default()
+            };
             users.clone().regenerate_user_token(request).await.map(drop)
         };
         let delete = async |app_id: Option<&str>| {
             let app_id = app_id.map(Into::into);
-            let request = DeleteUserTokenRequest { uid: 7, app_id };
+            let request = DeleteUserTokenRequest {
+                uid: 7,
+                app_id,
+                ..DeleteUserTokenRequest::default()
+            };
             users.clone().delete_user_token(request).await.map(drop)
         };
         create("demo").await.unwrap();

@@ -23,7 +23,13 @@ fn serve(backend: &Backend, file: &Path, args: &[&str]) -> Process {
 
 async fn delete(channel: &Channel, uid: u64) -> Result<(), Status> {
     let mut users = UserServiceClient::new(channel.clone());
-    users.delete_user(DeleteUserRequest { uid }).await.map(drop)
+    users
+        .delete_user(DeleteUserRequest {
+            uid,
+            ..DeleteUserRequest::default()
+        })
+        .await
+        .map(drop)
 }
 
 /// Waits until a file has so many lines, and gives it.

@@ -69,7 +69,10 @@ fn forger() -> Backend {
 async fn call_all(channel: Channel) {
     let mut users = UserServiceClient::with_interceptor(channel.clone(), Bearer(KEY));
     users
-        .delete_user(DeleteUserRequest { uid: 7 })
+        .delete_user(DeleteUserRequest {
+            uid: 7,
+            ..DeleteUserRequest::default()
+        })
         .await
         .unwrap_err();
     users

@@ -149,9 +149,12 @@ async fn a_log_that_nobody_reads_holds_up_nothing() {
         .await
         .unwrap();
     // Its line in the audit is not read either.
-    soon(users.delete_user(DeleteUserRequest { uid: 7 }))
-        .await
-        .unwrap();
+    soon(users.delete_user(DeleteUserRequest {
+        uid: 7,
+        ..DeleteUserRequest::default()
+    }))
+    .await
+    .unwrap();
     let mut health = HealthClient::new(channel);
     soon(health.check(HealthCheckRequest::default()))
         .await
@@ -168,12 +171,22 @@ async fn a_second_signal_ends_the_process_whatever_the_log_does() {
     let mut users = UserServiceClient::new(server.channel().await);
     let call = tokio::spawn({
         let mut users = users.clone();
-        async move { users.delete_user(DeleteUserRequest { uid: 7 }).await }
+        async move {
+            users
+                .delete_user(DeleteUserRequest {
+                    uid: 7,
+                    ..DeleteUserRequest::default()
+                })
+                .await
+        }
     });
     soon(backend.got(1)).await;
     while server.dropped().await == 0 {
         users
-            .delete_user(DeleteUserRequest { uid: 0 })
+            .delete_user(DeleteUserRequest {
+                uid: 0,
+                ..DeleteUserRequest::default()
+            })
             .await
             .unwrap_err();
     }
@@ -201,7 +214,10 @@ async fn a_log_that_is_read_again_says_how_many_lines_it_lacks() {
     let mut users = UserServiceClient::new(channel);
     while server.dropped().await == 0 {
         users
-            .delete_user(DeleteUserRequest { uid: 0 })
+            .delete_user(DeleteUserRequest {
+                uid: 0,
+                ..DeleteUserRequest::default()
+            })
             .await
             .unwrap_err();
     }

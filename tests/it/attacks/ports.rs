@@ -38,7 +38,10 @@ async fn requests_that_never_end_take_no_descriptors_from_grpc_and_end_all_the_s
     }
     for _ in 0..3 {
         let mut users = UserServiceClient::new(soon(process.channel()).await);
-        let request = DeleteUserRequest { uid: 7 };
+        let request = DeleteUserRequest {
+            uid: 7,
+            ..DeleteUserRequest::default()
+        };
         soon(users.delete_user(request)).await.unwrap();
     }
     let [metrics, _] = ports;
@@ -74,7 +77,10 @@ async fn connections_leave_descriptors_for_the_rest_and_the_log_says_so() {
         open.push(TcpStream::connect(&process.address).await.unwrap());
     }
     let mut users = UserServiceClient::new(soon(process.channel()).await);
-    let request = DeleteUserRequest { uid: 7 };
+    let request = DeleteUserRequest {
+        uid: 7,
+        ..DeleteUserRequest::default()
+    };
     soon(users.delete_user(request)).await.unwrap();
     assert!(!process.log().contains("cannot accept connections"));
 }

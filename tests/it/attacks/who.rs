@@ -47,7 +47,12 @@ async fn a_call_that_is_not_let_in_is_told_with_all_that_is_known_of_it() {
     let mut wrong = UserServiceClient::with_interceptor(channel.clone(), Bearer(WRONG_KEY));
     let wrong = wrong.list_users(list()).await.unwrap_err();
     let mut users = UserServiceClient::with_interceptor(channel.clone(), Bearer(KEY));
-    let forbidden = users.delete_user(DeleteUserRequest { uid: 7 }).await;
+    let forbidden = users
+        .delete_user(DeleteUserRequest {
+            uid: 7,
+            ..DeleteUserRequest::default()
+        })
+        .await;
     let mut messages = MessageServiceClient::with_interceptor(channel, Bearer(KEY));
     let message = SendMessageRequest {
         from_address: "chief".into(),
@@ -124,7 +129,10 @@ async fn a_token_that_mesibo_rejects_is_an_error_for_the_operator() {
             .await
             .unwrap_err();
         users
-            .delete_user(DeleteUserRequest { uid: 7 })
+            .delete_user(DeleteUserRequest {
+                uid: 7,
+                ..DeleteUserRequest::default()
+            })
             .await
             .unwrap_err();
     }

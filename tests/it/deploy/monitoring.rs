@@ -128,7 +128,10 @@ async fn every_expression_finds_its_metrics_in_a_live_server() {
         users.list_users(ListUsersRequest::default()).await.unwrap();
     }
     users
-        .delete_user(DeleteUserRequest { uid: 7 })
+        .delete_user(DeleteUserRequest {
+            uid: 7,
+            ..DeleteUserRequest::default()
+        })
         .await
         .unwrap_err();
     prometheus

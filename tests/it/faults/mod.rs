@@ -73,6 +73,7 @@ impl Caller {
                     uid: number as u64,
                     flags: Some(1),
                     active: None,
+                    ..EditUserRequest::default()
                 };
                 let edited = self.users.edit_user(with_timeout(edit, &grpc_timeout));
                 let edited = edited.await.map(|_| None);

@@ -289,8 +289,9 @@ fn health_changes_during_a_shutdown_for_those_who_watch_and_those_who_ask() {
 }
 
 /// The services that reflection lists, besides those of reflection itself.
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "grpc.health.v1.Health",
+    "mesibo.v1.DirectoryService",
     "mesibo.v1.GroupService",
     "mesibo.v1.MessageService",
     "mesibo.v1.UserService",

@@ -114,11 +114,15 @@ async fn an_inactive_unknown_or_deleted_user_cannot_send() {
         uid: alice,
         flags: None,
         active: Some(false),
+        ..EditUserRequest::default()
     };
     bench.facade.users().edit_user(disable).await.unwrap();
     let code = Code::PermissionDenied;
     refused(&bench.send(to("bob")).await, code, "USERDISABLED");
-    let delete = DeleteUserRequest { uid: alice };
+    let delete = DeleteUserRequest {
+        uid: alice,
+        ..DeleteUserRequest::default()
+    };
     bench.facade.users().delete_user(delete).await.unwrap();
     refused(&bench.send(to("bob")).await, Code::NotFound, "NOUSER");
 }
@@ -197,7 +201,10 @@ async fn lists_have_20_rows_at_most_and_deleted_users_leave_their_groups() {
     assert_eq!(users(Some("nobody*"), None).await, 0);
 
     for uid in uids.drain(..20) {
-        let delete = DeleteUserRequest { uid };
+        let delete = DeleteUserRequest {
+            uid,
+            ..DeleteUserRequest::default()
+        };
         bench.facade.users().delete_user(delete).await.unwrap();
     }
     assert_eq!(members(None).await, 5);
@@ -208,7 +215,10 @@ async fn a_wrong_token_is_the_facades() {
     let bench = Bench::new();
     let url = format!("http://{}/api.php", bench.emulator.addr);
     let facade = Facade::with(&url, &[("app-token", "other")]);
-    let request = DeleteUserRequest { uid: 1 };
+    let request = DeleteUserRequest {
+        uid: 1,
+        ..DeleteUserRequest::default()
+    };
     let status = facade.users().delete_user(request).await.unwrap_err();
     assert_eq!(
         told(&status),

@@ -100,7 +100,10 @@ async fn every_rule_has_a_reason_that_a_program_can_read() {
         reasons(messages.send_message(to("a,a")).await),
         ["DUPLICATE"]
     );
-    let delete = DeleteUserRequest { uid: 0 };
+    let delete = DeleteUserRequest {
+        uid: 0,
+        ..DeleteUserRequest::default()
+    };
     assert_eq!(reasons(users.delete_user(delete).await), ["ZERO"]);
     let edit = EditUserRequest {
         uid: 7,

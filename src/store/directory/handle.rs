@@ -1,0 +1,369 @@
+//! The way from the calls to the directory.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::{Instant, timeout},
+};
+
+use super::{
+    Directory, Statements,
+    batch::{Record, text},
+    entry::{GroupEntry, MemberEntry, UserEntry},
+    finding::{Due, Finding},
+    query::{GroupQuery, MemberQuery, UserKey, UserQuery, after, end_of},
+    rows::{Bind, Fetch, Row},
+    write::{Asked, Fate, Intent, Recorded, SeenMember, SeenUser, Sink, Write},
+};
+use crate::store::{
+    Error,
+    observer::{DirectoryResult, Event, Observer},
+};
+
+/// How many records may wait to be written.
+const MAX_WRITES: usize = 16_384;
+
+/// How many reads may wait.
+const MAX_READS: usize = 1_024;
+
+/// The way to the directory, whose keeper is in the store's thread. Clones share it.
+#[derive(Clone)]
+pub(in crate::store) struct Handle(Arc<Inner>);
+
+struct Inner {
+    jobs: mpsc::UnboundedSender<Job>,
+    writes: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    statements: &'static Statements,
+    timeout: Duration,
+    observer: Arc<dyn Observer>,
+    is_down: AtomicBool,
+}
+
+pub(super) enum Job {
+    Record(RecordJob),
+    Fetch(FetchJob),
+    /// Nothing comes after it.
+    Close(oneshot::Sender<()>),
+}
+
+pub(super) struct RecordJob {
+    _place: OwnedSemaphorePermit,
+    pub(super) record: Record,
+    pub(super) written: oneshot::Sender<()>,
+}
+
+pub(super) struct FetchJob {
+    pub(super) place: OwnedSemaphorePermit,
+    pub(super) fetch: Fetch,
+    pub(super) reply: oneshot::Sender<Result<Vec<Row>, Error>>,
+}
+
+impl Handle {
+    pub(in crate::store) fn new(
+        statements: &'static Statements,
+        timeout: Duration,
+        observer: Arc<dyn Observer>,
+    ) -> (Self, Jobs) {
+        let (jobs, receiver) = mpsc::unbounded_channel();
+        let handle = Self(Arc::new(Inner {
+            jobs,
+            writes: Arc::new(Semaphore::new(MAX_WRITES)),
+            reads: Arc::new(Semaphore::new(MAX_READS)),
+            statements,
+            timeout,
+            observer,
+            is_down: AtomicBool::new(false),
+        }));
+        (handle, Jobs(receiver))
+    }
+
+    /// Writes what waits, for at most the store's time limit, and ends the directory.
+    pub(in crate::store) fn close(&self) -> oneshot::Receiver<()> {
+        let (reply, closed) = oneshot::channel();
+        let _ = self.0.jobs.send(Job::Close(reply));
+        closed
+    }
+
+    /// How many records wait to be written.
+    pub(in crate::store) fn backlog(&self) -> usize {
+        MAX_WRITES - self.0.writes.available_permits()
+    }
+
+    pub(super) fn observer(&self) -> &Arc<dyn Observer> {
+        &self.0.observer
+    }
+
+    pub(super) fn statements(&self) -> &'static Statements {
+        self.0.statements
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
+    /// Whether calls need not wait for what they record.
+    pub(super) fn set_down(&self, is_down: bool) {
+        self.0.is_down.store(is_down, Ordering::Relaxed);
+    }
+
+    fn record(&self, record: Record, written: oneshot::Sender<()>) {
+        match Arc::clone(&self.0.writes).try_acquire_owned() {
+            Ok(place) => {
+                let _ = self.0.jobs.send(Job::Record(RecordJob {
+                    record,
+                    written,
+                    _place: place,
+                }));
+            }
+            Err(_) => self
+                .0
+                .observer
+                .observe(Event::Directory(DirectoryResult::Lost)),
+        }
+    }
+
+    fn note(&self, record: Record) {
+        self.record(record, oneshot::channel().0);
+    }
+
+    async fn fetch(&self, sql: &'static str, binds: Vec<Bind>, writes: bool) -> Fetched {
+        let place = Arc::clone(&self.0.reads).try_acquire_owned();
+        let place = place.map_err(|_| Error::OVERLOADED)?;
+        let (reply, answer) = oneshot::channel();
+        let _ = self.0.jobs.send(Job::Fetch(FetchJob {
+            place,
+            fetch: Fetch { sql, binds, writes },
+            reply,
+        }));
+        match timeout(self.0.timeout, answer).await {
+            Ok(Ok(rows)) => rows,
+            Ok(Err(_)) | Err(_) => Err(Error::UNAVAILABLE),
+        }
+    }
+
+    async fn one(&self, sql: &'static str, binds: Vec<Bind>) -> Result<Option<Row>, Error> {
+        Ok(self.fetch(sql, binds, false).await?.pop())
+    }
+
+    async fn take_due(&self, app: &str, every: Duration) -> Result<Option<Due>, Error> {
+        let to = self.0.statements;
+        if self.one(&to.is_due, vec![app.into()]).await?.is_none() {
+            return Ok(None);
+        }
+        let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX / 2);
+        let turn = vec![app.into(), Bind::Number(every)];
+        if self.fetch(&to.take_turn, turn, true).await?.is_empty() {
+            return Ok(None);
+        }
+        let row = self
+            .fetch(&to.take_due, vec![app.into()], true)
+            .await?
+            .pop();
+        Ok(row.map(|row| Due {
+            id: row.id,
+            ticket: row.number.unwrap_or_default(),
+            state: row.state,
+            address: row.address.unwrap_or_default(),
+        }))
+    }
+
+    async fn uncertain(&self, app: &str) -> Result<[u64; 3], Error> {
+        let mut counts = [0; 3];
+        for (sql, count) in self.0.statements.uncertain.iter().zip(&mut counts) {
+            let row = self.one(sql, vec![app.into()]).await?;
+            *count = row.map_or(0, |row| row.state.cast_unsigned());
+        }
+        Ok(counts)
+    }
+}
+
+/// The jobs of a directory, for its keeper.
+pub(in crate::store) struct Jobs(pub(super) mpsc::UnboundedReceiver<Job>);
+
+type Fetched = Result<Vec<Row>, Error>;
+
+impl Sink for Handle {
+    fn settle(&self, recorded: Recorded, fate: Fate, written: oneshot::Sender<()>) {
+        self.record(Record::End { recorded, fate }, written);
+    }
+}
+
+impl Directory for Handle {
+    fn begin(&self, app: Arc<str>, write: Write, lease: Duration) -> BoxFuture<'_, Intent> {
+        Box::pin(async move {
+            let needs_intent = !matches!(write, Write::UserToken { .. });
+            let recorded = Recorded {
+                app,
+                ticket: fastrand::i64(1..),
+                write: Arc::new(write),
+            };
+            let intent = Intent::new(recorded.clone(), Arc::new(self.clone()));
+            if needs_intent {
+                let (written, is_written) = oneshot::channel();
+                let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 2);
+                self.record(Record::Begin { recorded, lease }, written);
+                if !self.0.is_down.load(Ordering::Relaxed) {
+                    let _ = timeout(self.0.timeout, is_written).await;
+                }
+            }
+            intent
+        })
+    }
+
+    fn saw_users(&self, app: &Arc<str>, asked: Instant, users: Vec<SeenUser>) {
+        if !users.is_empty() {
+            let (app, asked) = (Arc::clone(app), Asked(asked));
+            self.note(Record::SawUsers { app, asked, users });
+        }
+    }
+
+    fn saw_members(&self, app: &Arc<str>, asked: Instant, gid: u64, members: Vec<SeenMember>) {
+        let (app, asked) = (Arc::clone(app), Asked(asked));
+        self.note(Record::SawMembers {
+            app,
+            asked,
+            gid,
+            members,
+        });
+    }
+
+    fn missed_user(&self, app: &Arc<str>, uid: u64) {
+        let app = Arc::clone(app);
+        self.note(Record::MissedUser { app, uid });
+    }
+
+    fn user<'a>(
+        &'a self,
+        app: &'a str,
+        key: UserKey<'a>,
+    ) -> BoxFuture<'a, Result<Option<UserEntry>, Error>> {
+        let to = self.0.statements;
+        let (sql, key): (&'static str, _) = match key {
+            UserKey::Uid(uid) => (&to.user_by_uid, Bind::Number(uid.cast_signed())),
+            UserKey::Address(address) => (&to.user_by_address, address.into()),
+        };
+        Box::pin(async move {
+            let row = self.one(sql, vec![app.into(), key]).await?;
+            Ok(row.map(UserEntry::from_row))
+        })
+    }
+
+    fn users<'a>(
+        &'a self,
+        app: &'a str,
+        query: UserQuery<'a>,
+    ) -> BoxFuture<'a, Result<Vec<UserEntry>, Error>> {
+        let [any, enabled, disabled] = &self.0.statements.users_page;
+        let sql: &'static str = match query.active {
+            None => any,
+            Some(true) => enabled,
+            Some(false) => disabled,
+        };
+        let from = first(query.prefix, query.after);
+        let to = Bind::Text(end_of(query.prefix));
+        let binds = vec![app.into(), from, to, Bind::Number(query.limit.into())];
+        Box::pin(async move {
+            let rows = self.fetch(sql, binds, false).await?;
+            Ok(rows.into_iter().map(UserEntry::from_row).collect())
+        })
+    }
+
+    fn group<'a>(
+        &'a self,
+        app: &'a str,
+        gid: u64,
+    ) -> BoxFuture<'a, Result<Option<GroupEntry>, Error>> {
+        Box::pin(async move {
+            let binds = vec![app.into(), Bind::Number(gid.cast_signed())];
+            let row = self.one(&self.0.statements.group, binds).await?;
+            Ok(row.map(GroupEntry::from_row))
+        })
+    }
+
+    fn groups<'a>(
+        &'a self,
+        app: &'a str,
+        query: GroupQuery<'a>,
+    ) -> BoxFuture<'a, Result<Vec<GroupEntry>, Error>> {
+        let to = self.0.statements;
+        let limit = Bind::Number(query.limit.into());
+        let end = Bind::Text(end_of(query.prefix));
+        let (sql, binds): (&'static str, _) = match (query.member, query.after) {
+            (Some(member), after) => {
+                let after = after.map_or(i64::MIN, |after| after.gid.cast_signed());
+                let after = Bind::Number(after);
+                let prefix = query.prefix.into();
+                let binds = vec![app.into(), member.into(), after, prefix, end, limit];
+                (&to.groups_of_member, binds)
+            }
+            (None, None) => {
+                let (name, id) = (query.prefix.into(), Bind::Number(i64::MIN));
+                (&to.groups_page, vec![app.into(), name, id, end, limit])
+            }
+            (None, Some(after)) => {
+                let (name, id) = (after.name.into(), Bind::Number(after.id));
+                (&to.groups_page, vec![app.into(), name, id, end, limit])
+            }
+        };
+        Box::pin(async move {
+            let rows = self.fetch(sql, binds, false).await?;
+            Ok(rows.into_iter().map(GroupEntry::from_row).collect())
+        })
+    }
+
+    fn members<'a>(
+        &'a self,
+        app: &'a str,
+        query: MemberQuery<'a>,
+    ) -> BoxFuture<'a, Result<Vec<MemberEntry>, Error>> {
+        let gid = Bind::Number(query.gid.cast_signed());
+        let limit = Bind::Number(query.limit.into());
+        let binds = vec![app.into(), gid, query.after.into(), limit];
+        Box::pin(async move {
+            let rows = self
+                .fetch(&self.0.statements.members_page, binds, false)
+                .await?;
+            Ok(rows.into_iter().map(MemberEntry::from_row).collect())
+        })
+    }
+
+    fn take_due<'a>(
+        &'a self,
+        app: &'a str,
+        every: Duration,
+    ) -> BoxFuture<'a, Result<Option<Due>, Error>> {
+        Box::pin(self.take_due(app, every))
+    }
+
+    fn resolve(&self, due: Due, finding: Finding) {
+        self.note(Record::Resolve { due, finding });
+    }
+
+    fn count_uncertain<'a>(&'a self, app: &'a str) -> BoxFuture<'a, Result<[u64; 3], Error>> {
+        Box::pin(self.uncertain(app))
+    }
+}
+
+/// The text that a page begins with.
+fn first(prefix: &str, last: &str) -> Bind {
+    Bind::Text(if last.is_empty() {
+        prefix.to_owned()
+    } else {
+        after(last)
+    })
+}
+
+impl From<&str> for Bind {
+    fn from(value: &str) -> Self {
+        Self::Text(text(value))
+    }
+}

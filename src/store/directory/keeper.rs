@@ -1,0 +1,196 @@
+//! Writes what calls have recorded, and reads for them.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use tokio::{
+    select,
+    sync::{Semaphore, oneshot},
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    batch::{Batch, size_of},
+    handle::{FetchJob, Handle, Job, Jobs, RecordJob},
+    rows::Backend,
+};
+use crate::store::{
+    Error,
+    database::{Failure, MAX_BATCH},
+    observer::{DirectoryResult, Event},
+    pause::Pause,
+};
+
+/// How many rows are written together. A record with more goes alone.
+const MAX_ROWS: usize = 1_024;
+
+/// How many reads go on side by side.
+const READERS: usize = 4;
+
+/// What the keeper has taken in.
+struct Keeper<B> {
+    backend: Arc<B>,
+    handle: Handle,
+    jobs: Jobs,
+    waiting: VecDeque<RecordJob>,
+    pause: Pause,
+    /// How many records go together, after a failure that does not pass by itself.
+    most: usize,
+    closing: Option<(Instant, oneshot::Sender<()>)>,
+    readers: Arc<Semaphore>,
+    reads: JoinSet<()>,
+}
+
+/// Works until it is closed.
+pub(in crate::store) async fn keep(backend: impl Backend, handle: Handle, jobs: Jobs) {
+    let mut keeper = Keeper {
+        backend: Arc::new(backend),
+        handle,
+        jobs,
+        waiting: VecDeque::new(),
+        pause: Pause::default(),
+        most: MAX_BATCH,
+        closing: None,
+        readers: Arc::new(Semaphore::new(READERS)),
+        reads: JoinSet::new(),
+    };
+    while keeper.collect().await {
+        keeper.write().await;
+    }
+    keeper.reads.shutdown().await;
+    if let Some((_, done)) = keeper.closing {
+        let _ = done.send(());
+    }
+}
+
+impl<B: Backend> Keeper<B> {
+    /// Takes in what has come, and waits until there is something to write. `false` once it
+    /// is closed, and all is written or given up.
+    async fn collect(&mut self) -> bool {
+        loop {
+            while let Ok(job) = self.jobs.0.try_recv() {
+                self.take_in(job);
+            }
+            while self.reads.try_join_next().is_some() {}
+            let now = Instant::now();
+            if let Some((deadline, _)) = &self.closing
+                && (self.waiting.is_empty() || now >= *deadline)
+            {
+                return false;
+            }
+            let Some(next) = self.pause.next(!self.waiting.is_empty(), now) else {
+                match self.jobs.0.recv().await {
+                    Some(job) => self.take_in(job),
+                    None => return false,
+                }
+                continue;
+            };
+            if next <= now {
+                return true;
+            }
+            select! {
+                Some(job) = self.jobs.0.recv() => self.take_in(job),
+                () = sleep_until(next) => {}
+            }
+        }
+    }
+
+    fn take_in(&mut self, job: Job) {
+        match job {
+            Job::Record(record) => self.waiting.push_back(record),
+            Job::Fetch(fetch) => self.read(fetch),
+            Job::Close(done) => {
+                self.jobs.0.close();
+                self.closing = Some((Instant::now() + self.handle.timeout(), done));
+            }
+        }
+    }
+
+    fn read(&mut self, job: FetchJob) {
+        let (backend, readers) = (Arc::clone(&self.backend), Arc::clone(&self.readers));
+        let (limit, observer) = (self.handle.timeout(), Arc::clone(self.handle.observer()));
+        self.reads.spawn(async move {
+            let FetchJob {
+                place,
+                fetch,
+                mut reply,
+            } = job;
+            // Whoever asked goes away after the time limit.
+            let read = async {
+                let _reader = readers.acquire().await;
+                backend.fetch(&fetch).await
+            };
+            let result = select! {
+                result = timeout(limit, read) => result,
+                () = reply.closed() => return,
+            };
+            let result =
+                result.unwrap_or_else(|_| Err(Failure::transient("it did not answer in time")));
+            let answer = result.map_err(|failure| {
+                observer.observe(Event::Failed);
+                tracing::warn!(cause = %failure.cause, "the directory was not read");
+                Error::UNAVAILABLE
+            });
+            drop(place);
+            let _ = reply.send(answer);
+        });
+    }
+
+    async fn write(&mut self) {
+        let records = self.waiting.iter().map(|job| &job.record);
+        let size = size_of(records.take(self.most), MAX_ROWS);
+        let records = self.waiting.iter().map(|job| &job.record).take(size);
+        let steps = Batch::steps(self.handle.statements(), records);
+        let start = Instant::now();
+        let backend = Arc::clone(&self.backend);
+        let result = if steps.is_empty() {
+            Ok(())
+        } else {
+            let mut writing = std::pin::pin!(backend.run(&steps));
+            // Reads do not wait for writes.
+            loop {
+                select! {
+                    result = &mut writing => break result,
+                    Some(job) = self.jobs.0.recv() => self.take_in(job),
+                }
+            }
+        };
+        match result {
+            Ok(()) => {
+                if !steps.is_empty() {
+                    self.handle.observer().observe(Event::Wrote {
+                        rows: size,
+                        took: start.elapsed(),
+                    });
+                }
+                self.pause.worked("the directory");
+                self.handle.set_down(false);
+                self.most = MAX_BATCH;
+                self.end(size, DirectoryResult::Written);
+            }
+            Err(failure) => self.failed(size, &failure),
+        }
+    }
+
+    /// What the database refuses by itself is lost. It is found by trying one at a time.
+    fn failed(&mut self, size: usize, failure: &Failure) {
+        self.handle.observer().observe(Event::Failed);
+        if failure.is_of_data && size == 1 {
+            tracing::error!(cause = %failure.cause, "a record of the directory is lost");
+            self.end(1, DirectoryResult::Lost);
+            return;
+        }
+        if failure.is_of_data {
+            self.most = 1;
+        }
+        self.pause.failed("the directory", failure);
+        self.handle.set_down(true);
+    }
+
+    fn end(&mut self, size: usize, result: DirectoryResult) {
+        for job in self.waiting.drain(..size) {
+            self.handle.observer().observe(Event::Directory(result));
+            let _ = job.written.send(());
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What changes the directory.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::{sync::oneshot, time::Instant};
+
+use super::entry::Permissions;
+
+/// A write at Mesibo, with what it sets. What is `None` stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Adds a user, or makes a token for one that exists.
+    CreateUser {
+        /// Its address.
+        address: String,
+        /// Its display name.
+        name: Option<String>,
+        /// Whether it is enabled.
+        active: Option<bool>,
+    },
+    /// Changes a user.
+    EditUser {
+        /// Its id.
+        uid: u64,
+        /// Mesibo's flags.
+        flags: Option<u32>,
+        /// Whether it is enabled.
+        active: Option<bool>,
+    },
+    /// Deletes a user, with its places in groups.
+    DeleteUser {
+        /// Its id.
+        uid: u64,
+    },
+    /// Makes or deletes tokens of a user, which are not kept.
+    UserToken {
+        /// Its id.
+        uid: u64,
+        /// Whether it may have deleted the user: it is looked up then.
+        may_delete: bool,
+    },
+    /// Adds a group.
+    CreateGroup {
+        /// What it is.
+        group: GroupChange,
+        /// The addresses of its first members.
+        members: Vec<String>,
+    },
+    /// Changes a group.
+    EditGroup {
+        /// Its id.
+        gid: u64,
+        /// What changes.
+        group: GroupChange,
+    },
+    /// Deletes a group, with its members.
+    DeleteGroup {
+        /// Its id.
+        gid: u64,
+    },
+    /// Adds members to a group, or changes what they may do.
+    AddMembers {
+        /// The group's id.
+        gid: u64,
+        /// The members' addresses.
+        members: Vec<String>,
+        /// What they may do.
+        permissions: Permissions,
+    },
+    /// Removes members from a group.
+    RemoveMembers {
+        /// The group's id.
+        gid: u64,
+        /// The members' addresses.
+        members: Vec<String>,
+    },
+}
+
+/// What a write of a group sets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupChange {
+    /// The name.
+    pub name: Option<String>,
+    /// Mesibo's flags.
+    pub flags: Option<u32>,
+    /// Whether it is enabled.
+    pub active: Option<bool>,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was carried out. A write that creates has the id of what it created.
+    Done {
+        /// The uid or gid that Mesibo gave.
+        id: Option<u64>,
+    },
+    /// It was surely not carried out.
+    NotDone,
+    /// It was not carried out, for Mesibo does not have what it names.
+    Missing,
+    /// It may have been carried out.
+    Unknown,
+}
+
+/// A user as a list of Mesibo's has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenUser {
+    /// Its id.
+    pub uid: u64,
+    /// Its address.
+    pub address: String,
+    /// Whether it is enabled.
+    pub active: Option<bool>,
+    /// Mesibo's flags.
+    pub flags: Option<u32>,
+}
+
+/// A member as a list of Mesibo's has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenMember {
+    /// Its address.
+    pub address: String,
+    /// What it may do.
+    pub permissions: Permissions,
+}
+
+/// The record that a write is about to be sent, and the duty to say what became of it.
+///
+/// One that is dropped settles itself: as not done before [`Intent::sending`], and as
+/// unknown afterwards.
+pub struct Intent {
+    recorded: Option<Recorded>,
+    is_sending: bool,
+    sink: Arc<dyn Sink>,
+}
+
+/// Resolves when a settlement is durable, or is given up. Dropping it changes nothing.
+#[must_use = "the settlement is written in the background unless it is awaited"]
+pub struct Written(oneshot::Receiver<()>);
+
+/// A write with its app and its ticket, which is positive.
+#[derive(Clone, Debug)]
+pub(super) struct Recorded {
+    pub(super) app: Arc<str>,
+    pub(super) ticket: i64,
+    pub(super) write: Arc<Write>,
+}
+
+/// Takes settlements. It neither fails nor blocks.
+pub(super) trait Sink: Send + Sync {
+    fn settle(&self, recorded: Recorded, fate: Fate, written: oneshot::Sender<()>);
+}
+
+/// When something was asked for, by this process's clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked(pub(super) Instant);
+
+impl Asked {
+    /// How long ago it was, in milliseconds.
+    pub(super) fn age(self) -> i64 {
+        i64::try_from(self.0.elapsed().as_millis()).unwrap_or(i64::MAX / 2)
+    }
+}
+
+impl Intent {
+    pub(super) fn new(recorded: Recorded, sink: Arc<dyn Sink>) -> Self {
+        Self {
+            recorded: Some(recorded),
+            is_sending: false,
+            sink,
+        }
+    }
+
+    /// From here on the write may be sent.
+    pub fn sending(&mut self) {
+        self.is_sending = true;
+    }
+
+    /// Records what became of the write.
+    pub fn settle(mut self, fate: Fate) -> Written {
+        self.end(fate)
+    }
+
+    fn end(&mut self, fate: Fate) -> Written {
+        let (written, receiver) = oneshot::channel();
+        if let Some(recorded) = self.recorded.take() {
+            self.sink.settle(recorded, fate, written);
+        }
+        Written(receiver)
+    }
+}
+
+impl Drop for Intent {
+    fn drop(&mut self) {
+        let fate = if self.is_sending {
+            Fate::Unknown
+        } else {
+            Fate::NotDone
+        };
+        drop(self.end(fate));
+    }
+}
+
+impl Future for Written {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(cx).map(drop)
+    }
+}
+
+impl fmt::Debug for Intent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intent")
+            .field("recorded", &self.recorded)
+            .field("is_sending", &self.is_sending)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Written").finish_non_exhaustive()
+    }
+}
