@@ -156,7 +156,9 @@ async fn a_connection_that_does_not_begin_http2_in_time_is_closed() {
 
 #[tokio::test]
 async fn a_connection_that_begins_something_else_is_closed_at_once() {
-    let facade = Facade::with(NOWHERE, &[("handshake-timeout", "1h")]);
+    // HTTP/1.1 is something else where gRPC alone is spoken.
+    let settings = [("handshake-timeout", "1h"), ("protocols", "grpc")];
+    let facade = Facade::with(NOWHERE, &settings);
     for hello in [&b"G"[..], b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01"] {
         let mut stream = TcpStream::connect(facade.addr()).await.unwrap();
         stream.write_all(hello).await.unwrap();

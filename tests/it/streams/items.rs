@@ -193,11 +193,16 @@ async fn a_stream_leaves_one_line_with_its_counts_and_each_item_one_in_the_audit
 
     let metrics = get(server.logged_address("metrics="), "/metrics").await;
     let service = r#"grpc_service="mesibo.v1.MessageService",grpc_method="SendMessages""#;
-    for (name, labels, count) in [
-        ("grpc_server_handled_total", "grpc_type=\"bidi_stream\",", 1),
-        ("mesibo_grpc_stream_items_total", "", 2),
+    for (name, labels, dialect, count) in [
+        (
+            "grpc_server_handled_total",
+            "grpc_type=\"bidi_stream\",",
+            ",dialect=\"grpc\"",
+            1,
+        ),
+        ("mesibo_grpc_stream_items_total", "", "", 2),
     ] {
-        let series = format!("{name}{{{labels}{service},grpc_code=\"OK\"}} {count}");
+        let series = format!("{name}{{{labels}{service},grpc_code=\"OK\"{dialect}}} {count}");
         assert!(metrics.contains(&series), "no {series}");
     }
     for (code, count) in [("NotFound", 1), ("InvalidArgument", 1), ("Internal", 0)] {
