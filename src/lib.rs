@@ -9,6 +9,7 @@
 //! the first of this list to the last:
 //!
 //! - `cli`: the commands
+//! - `bulk`: files of users and messages, sent by the thousand
 //! - `check`: what `serve` would do before it serves, and what it would not say
 //! - `facade`: puts the parts together, as the settings say
 //! - `reload`: files that are read again when they change
@@ -27,6 +28,8 @@
 
 #[doc(hidden)]
 pub mod access;
+#[doc(hidden)]
+pub mod bulk;
 #[doc(hidden)]
 pub mod call;
 #[doc(hidden)]

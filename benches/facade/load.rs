@@ -233,7 +233,7 @@ pub async fn first_answer(address: SocketAddr) {
     client.send_message(request).await.expect("it answers");
 }
 
-async fn connect(address: SocketAddr) -> MessageServiceClient<Channel> {
+pub async fn connect(address: SocketAddr) -> MessageServiceClient<Channel> {
     first_answer(address).await;
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("it is a URL");
     let channel = endpoint.connect().await.expect("it serves");

@@ -6,7 +6,8 @@
 //! `-- --growth` shows what calls, sizes, callers and connections do; `-- --against FILE`
 //! compares with another build of the program; `-- --stores [URL]` shows what once-only
 //! calls cost, with a PostgreSQL at the URL as well; `-- --doors` shows what a call in JSON
-//! costs beside one by gRPC, and fails above its bar. Each server is a
+//! costs beside one by gRPC, and fails above its bar; `-- --streams` shows what items of
+//! streams cost beside calls. Each server is a
 //! process of its own, and gets the same load in turn, in several rounds, so that other
 //! load of the machine affects all of them.
 
@@ -22,6 +23,7 @@ mod load;
 mod process;
 mod start;
 mod stores;
+mod streams;
 mod yardsticks;
 
 use std::{env, time::Duration};
@@ -75,6 +77,7 @@ fn main() {
             Some("--against") => against::measure(&args[1]).await,
             Some("--stores") => stores::measure(args.get(1), FULL).await,
             Some("--doors") => return doors::measure(FULL).await,
+            Some("--streams") => streams::measure(FULL).await,
             Some("--growth") => growth::measure(SHORT).await,
             Some("--short") => {
                 for _ in 0..TRIES {

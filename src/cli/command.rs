@@ -22,6 +22,9 @@ pub(super) const SANDBOX: &str = "sandbox";
 pub(super) const HEALTH: &str = "health";
 pub(super) const CALL: &str = "call";
 pub(super) const KEY: &str = "key";
+pub(super) const IMPORT: &str = "import";
+pub(super) const USERS: &str = "users";
+pub(super) const SEND: &str = "send";
 pub(super) const STORE: &str = "store";
 pub(super) const MIGRATE: &str = "migrate";
 pub(super) const FORGET: &str = "forget";
@@ -52,6 +55,16 @@ pub(super) const FORGET_APP: &str = "app";
 
 /// An argument of `store forget`.
 pub(super) const FORGET_ADDRESS: &str = "address";
+
+/// The arguments of `import users` and `send`.
+pub(super) const FILE: &str = "FILE";
+pub(super) const RESULTS: &str = "results";
+pub(super) const RATE: &str = "rate";
+pub(super) const DRY_RUN: &str = "dry-run";
+pub(super) const NO_TOKENS: &str = "no-tokens";
+
+/// Most rows a second that `--rate` may say.
+const MAX_RATE: f64 = 1_000_000.0;
 
 /// The argument of `completions`.
 pub(super) const SHELL: &str = "SHELL";
@@ -97,6 +110,22 @@ pub(super) fn grammar() -> Command {
                 .about("Make one call to a running server")
                 .defer(call),
         )
+        .subcommand(
+            Command::new(IMPORT)
+                .about("Add what a file has, by the thousand")
+                .subcommand_required(true)
+                .subcommand(
+                    of_file(Command::new(USERS).about("Add the users of a file")).arg(
+                        Arg::new(NO_TOKENS)
+                            .long(NO_TOKENS)
+                            .help("Leave access tokens out of the results")
+                            .action(ArgAction::SetTrue),
+                    ),
+                ),
+        )
+        .subcommand(of_file(
+            Command::new(SEND).about("Send the messages of a file, by the thousand"),
+        ))
         .subcommand(store())
         .subcommand(
             Command::new(KEY)
@@ -237,6 +266,54 @@ fn store() -> Command {
         ))
 }
 
+/// The arguments of a command that sends the rows of a file.
+fn of_file(command: Command) -> Command {
+    let note = "The file is CSV with a header, or JSON Lines. Results are written as they come, and \
+                the same command again goes on where it stopped. The exit status is 0 if every row \
+                is done, 1 if one is not, and 2 for a wrong command line.";
+    with_settings(command, &ClientConfig::settings(), note)
+        .arg(
+            Arg::new(FILE)
+                .help("The file; - is standard input")
+                .required(true)
+                .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(
+            Arg::new(RESULTS)
+                .long(RESULTS)
+                .value_name("FILE")
+                .help("File of the results [default: FILE.results.csv, or standard output for -]")
+                .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(
+            Arg::new(FORMAT)
+                .long(FORMAT)
+                .value_name("FORMAT")
+                .help("Format of the file [default: by the end of its name, or csv]")
+                .value_parser(["csv", "jsonl"]),
+        )
+        .arg(
+            Arg::new(RATE)
+                .long(RATE)
+                .value_name("NUMBER")
+                .help("Most rows a second")
+                .value_parser(rate),
+        )
+        .arg(
+            Arg::new(DRY_RUN)
+                .long(DRY_RUN)
+                .help("Check every row, and send nothing")
+                .action(ArgAction::SetTrue),
+        )
+}
+
+/// A rate in rows a second.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok();
+    rate.filter(|rate| (0.001..=MAX_RATE).contains(rate))
+        .ok_or_else(|| format!("expected a number from 0.001 to {MAX_RATE}"))
+}
+
 /// A command with the flags of its settings: `-h` has the common ones, `--help` has all,
 /// with an example for each group. `note` ends both.
 fn with_settings(command: Command, settings: &[&'static About], note: &str) -> Command {
@@ -274,6 +351,8 @@ fn with_settings(command: Command, settings: &[&'static About], note: &str) -> C
 pub(super) fn usage(command: &str) -> &str {
     match command {
         CALL => "call ListUsers",
+        USERS => "import users users.csv",
+        SEND => "send messages.csv",
         other => other,
     }
 }

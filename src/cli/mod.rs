@@ -2,11 +2,12 @@
 //!
 //! - `command`: the grammar, and the help
 //! - `environment`: variables that look like settings and are none
-//! - `serve`, `check`, `sandbox`, `health`, `call`, `store`, `key`, `completions`, `man`: a
-//!   command each
+//! - `serve`, `check`, `sandbox`, `health`, `call`, `bulk`, `store`, `key`, `completions`,
+//!   `man`: a command each, but for `bulk`, which has `import users` and `send`
 //! - `client`: the way of a command to a running server
 //! - `failure`: how a command ends badly
 
+mod bulk;
 mod call;
 mod check;
 mod client;
@@ -31,6 +32,7 @@ use std::{
 use clap::{ArgMatches, parser::ValueSource};
 use clap_complete::Shell;
 
+pub use bulk::Bulk;
 pub use call::Call;
 pub use check::Check;
 pub use failure::Failure;
@@ -56,6 +58,8 @@ pub enum Task {
     Health(HealthConfig),
     /// Make one call to a running server.
     Call(Call),
+    /// Send the rows of a file to a running server.
+    Bulk(Bulk),
     /// Bring the schema of the store up to date.
     Migrate(MigrateConfig),
     /// Delete a user of an app, by its address, from the directory.
@@ -107,6 +111,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> 
             .map(Task::Health)
             .map_err(wrong),
         command::CALL => call_of(matches).map_err(wrong),
+        command::USERS => bulk_of(bulk::FileKind::Users, matches).map_err(wrong),
+        command::SEND => bulk_of(bulk::FileKind::Messages, matches).map_err(wrong),
         command::MIGRATE => settled(MigrateConfig::read(lookup))
             .map(Task::Migrate)
             .map_err(wrong),
@@ -137,6 +143,12 @@ fn call_of(matches: &ArgMatches) -> Result<Task, Mistakes> {
     let client = settled(ClientConfig::read(lookup(matches)))?;
     let json = argument(matches, command::JSON);
     Ok(Task::Call(Call { client, rpc, json }))
+}
+
+/// What `import users` or `send` asks for.
+fn bulk_of(kind: bulk::FileKind, matches: &ArgMatches) -> Result<Task, Mistakes> {
+    let client = settled(ClientConfig::read(lookup(matches)))?;
+    Ok(Task::Bulk(Bulk::new(kind, matches, client)))
 }
 
 /// The command that was asked for, without those that it belongs to.
@@ -173,6 +185,7 @@ impl Task {
             Self::Sandbox(config) => Box::pin(sandbox::run(config)).await,
             Self::Health(config) => health::run(config).await,
             Self::Call(call) => Box::pin(call::run(call)).await,
+            Self::Bulk(bulk) => Box::pin(bulk::run(bulk)).await,
             Self::Migrate(config) => store::migrate(config).await,
             Self::Forget {
                 config,

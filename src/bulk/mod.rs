@@ -1,0 +1,34 @@
+//! By the thousand: files of users and messages, sent over the streams of a running server,
+//! with results that are written as they come, so that what was stopped can be taken up.
+//!
+//! Imports run one way, from the first of this list to the last:
+//!
+//! - [`mod@transfer`]: sends the rows of a file, and gathers the answers
+//! - `progress`: shows how far it is
+//! - `results`: the file of results
+//! - `source`: the file, read on a thread of its own
+//! - [`users`], [`messages`]: the columns of each kind of file
+//! - `kind`: what the kinds of files have in common
+//! - `rows`: the rows of a file, as CSV or JSON Lines
+
+mod kind;
+pub mod messages;
+mod progress;
+mod results;
+mod rows;
+mod source;
+pub mod transfer;
+pub mod users;
+
+use std::io::{self, Write as _};
+
+pub use kind::Kind;
+pub use rows::Format;
+pub use source::check;
+pub use transfer::{Job, Server, Summary, transfer};
+
+/// Says something to people.
+fn say(text: &str) {
+    // Nobody is left to be told of a failure.
+    let _ = writeln!(io::stderr(), "{text}");
+}

@@ -1,0 +1,521 @@
+//! The rows of a file, as CSV with a header or as JSON Lines.
+//!
+//! The crate `csv` takes rows apart; where one ends is decided here, so that a quote that
+//! nobody closes cannot swallow the rest of a file, nor take memory without end.
+
+use std::{
+    fmt,
+    io::{self, BufRead, Read as _},
+    str,
+};
+
+use csv::{ByteRecord, ReaderBuilder};
+use serde_json::{Map, Value};
+
+/// The longest row, in bytes: a message of 1 MiB, each character of which is escaped.
+const MAX_ROW: usize = 8 << 20;
+
+/// How a file has its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Comma-separated values, RFC 4180, with a header.
+    Csv,
+    /// A JSON object a line.
+    JsonLines,
+}
+
+/// A column that files of a kind may have.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// The name in the header of a CSV file, or the key in an object.
+    pub name: &'static str,
+    /// Whether a CSV file must have it.
+    pub required: bool,
+}
+
+/// What is wrong with a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mistake {
+    /// The name of the column; empty if it is the row as a whole.
+    pub(super) column: String,
+    /// What is wrong, and what is allowed.
+    pub(super) what: String,
+}
+
+/// A row of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    /// From 1; neither the header nor blank lines count.
+    pub(super) number: u64,
+    /// The line of the file that it begins in, from 1.
+    pub(super) line: u64,
+    /// The values of the kind's columns, in their order; `None` if blank.
+    pub(super) values: Result<Vec<Option<String>>, Mistake>,
+}
+
+/// Reads the rows of a file.
+pub(super) struct Rows<R> {
+    lines: Lines<R>,
+    format: Format,
+    columns: &'static [Column],
+    /// Which column of the kind each column of the file is.
+    header: Vec<usize>,
+    number: u64,
+}
+
+/// The lines of a file, of which those behind a row without an end come again.
+struct Lines<R> {
+    reader: R,
+    again: Vec<u8>,
+    /// How much of that was read again.
+    read: usize,
+    /// The line that comes next.
+    next: u64,
+}
+
+/// What follows a text of CSV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quoting {
+    /// Where a value begins.
+    Start,
+    Plain,
+    Quoted,
+    /// Behind a quote that ends a value, or the first of two that stand for one.
+    Closed,
+    /// A quote is where none may be.
+    Wrong,
+}
+
+impl Mistake {
+    pub(super) fn new(column: &str, what: impl Into<String>) -> Self {
+        Self {
+            column: column.to_owned(),
+            what: what.into(),
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.column.is_empty() {
+            write!(f, "{}: ", self.column)?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+impl<R: BufRead> Rows<R> {
+    /// Reads the header of a file, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or, in words, the header is wrong.
+    pub(super) fn new(
+        mut reader: R,
+        format: Format,
+        columns: &'static [Column],
+    ) -> io::Result<Result<Self, String>> {
+        let begin = reader.fill_buf()?;
+        if begin.starts_with(&[0xFF, 0xFE]) || begin.starts_with(&[0xFE, 0xFF]) {
+            return Ok(Err("it is UTF-16; save it as UTF-8".into()));
+        }
+        if begin.starts_with(b"\xEF\xBB\xBF") {
+            reader.consume(3);
+        }
+        let mut rows = Self {
+            lines: Lines {
+                reader,
+                again: Vec::new(),
+                read: 0,
+                next: 1,
+            },
+            format,
+            columns,
+            header: Vec::new(),
+            number: 0,
+        };
+        if format == Format::JsonLines {
+            return Ok(Ok(rows));
+        }
+        let Some((line, header)) = rows.csv()? else {
+            return Ok(Err(format!("it is empty; {}", rows.expected())));
+        };
+        let header = header.and_then(|names| rows.find_columns(&names));
+        Ok(match header {
+            Ok(header) => {
+                rows.header = header;
+                Ok(rows)
+            }
+            Err(what) => Err(format!("line {line}, the header: {what}")),
+        })
+    }
+
+    /// The next row, or `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
+    pub(super) fn next(&mut self) -> io::Result<Option<Row>> {
+        let row = match self.format {
+            Format::Csv => self
+                .csv()?
+                .map(|(line, record)| (line, self.arrange(record))),
+            Format::JsonLines => self.json()?,
+        };
+        Ok(row.map(|(line, values)| {
+            self.number += 1;
+            Row {
+                number: self.number,
+                line,
+                values,
+            }
+        }))
+    }
+
+    /// What the rows were read from.
+    pub(super) fn into_reader(self) -> R {
+        self.lines.reader
+    }
+
+    /// The next record that is not blank, with the line that it begins in.
+    fn csv(&mut self) -> io::Result<Option<(u64, Result<ByteRecord, String>)>> {
+        loop {
+            let begin = self.lines.next;
+            let Some(mut raw) = self.lines.read()? else {
+                return Ok(None);
+            };
+            let mut quoting = Quoting::Start.follow(&raw);
+            let first = raw.len();
+            while quoting == Quoting::Quoted && raw.len() <= MAX_ROW {
+                let Some(line) = self.lines.read()? else {
+                    break;
+                };
+                quoting = quoting.follow(&line);
+                raw.extend_from_slice(&line);
+            }
+            if raw.trim_ascii().is_empty() {
+                continue;
+            }
+            let what = if quoting == Quoting::Quoted {
+                "a quote is not closed"
+            } else if quoting == Quoting::Wrong {
+                "a value with quotes must be in quotes as a whole, and each of its own quotes is \
+                 written twice"
+            } else if raw.len() > MAX_ROW {
+                "a row has at most 8 MiB"
+            } else {
+                let record = parse(&raw)?;
+                let is_whole = self.header.is_empty() || record.len() == self.header.len();
+                if is_whole || raw.len() == first {
+                    return Ok(Some((begin, Ok(record))));
+                }
+                "the number of values is not that of the header, over several lines; perhaps a \
+                 quote is not closed"
+            };
+            // The lines behind the first may be rows of their own.
+            self.lines.again(begin + 1, &raw[first..]);
+            return Ok(Some((begin, Err(what.into()))));
+        }
+    }
+
+    /// The values of a record in the order of the columns.
+    fn arrange(&self, record: Result<ByteRecord, String>) -> Result<Vec<Option<String>>, Mistake> {
+        let record = record.map_err(|what| Mistake::new("", what))?;
+        if record.len() != self.header.len() {
+            let (has, expected) = (record.len(), self.header.len());
+            let what = format!("it has {has} values, and the header has {expected}");
+            return Err(Mistake::new("", what));
+        }
+        let mut values = vec![None; self.columns.len()];
+        for (value, &column) in record.iter().zip(&self.header) {
+            let Ok(value) = str::from_utf8(value) else {
+                let what = "must be UTF-8; save the file as UTF-8";
+                return Err(Mistake::new(self.columns[column].name, what));
+            };
+            values[column] = (!value.is_empty()).then(|| value.to_owned());
+        }
+        Ok(values)
+    }
+
+    /// Which columns a header names.
+    fn find_columns(&self, header: &ByteRecord) -> Result<Vec<usize>, String> {
+        let mut found = Vec::new();
+        for name in header {
+            let name = String::from_utf8_lossy(name);
+            let column = self.columns.iter().position(|it| it.name == name.trim());
+            let Some(column) = column else {
+                return Err(format!("there is no column {name:?}; {}", self.expected()));
+            };
+            if found.contains(&column) {
+                return Err(format!("the column {name} is there twice"));
+            }
+            found.push(column);
+        }
+        let mut required = self.columns.iter().enumerate();
+        match required.find(|(index, it)| it.required && !found.contains(index)) {
+            Some((_, missing)) => Err(format!(
+                "the column {} is missing; {}",
+                missing.name,
+                self.expected()
+            )),
+            None => Ok(found),
+        }
+    }
+
+    fn expected(&self) -> String {
+        let names = |required| {
+            let columns = self.columns.iter().filter(|it| it.required == required);
+            columns.map(|it| it.name).collect::<Vec<_>>().join(", ")
+        };
+        format!(
+            "a file has the columns {}, and may have {}",
+            names(true),
+            names(false)
+        )
+    }
+
+    /// The next object, with its line.
+    #[allow(clippy::type_complexity)]
+    fn json(&mut self) -> io::Result<Option<(u64, Result<Vec<Option<String>>, Mistake>)>> {
+        loop {
+            let begin = self.lines.next;
+            let Some(line) = self.lines.read()? else {
+                return Ok(None);
+            };
+            if !line.trim_ascii().is_empty() {
+                return Ok(Some((begin, self.object(&line))));
+            }
+        }
+    }
+
+    fn object(&self, line: &[u8]) -> Result<Vec<Option<String>>, Mistake> {
+        if line.len() > MAX_ROW {
+            return Err(Mistake::new("", "a row has at most 8 MiB"));
+        }
+        let object: Map<String, Value> = serde_json::from_slice(line).map_err(|error| {
+            let what = format!("expected a JSON object: {error}");
+            // The number of the line is always 1.
+            Mistake::new("", what.replace(" at line 1 column", " at character"))
+        })?;
+        let mut values = vec![None; self.columns.len()];
+        for (name, value) in object {
+            let Some(column) = self.columns.iter().position(|it| it.name == name) else {
+                return Err(Mistake::new(
+                    &name,
+                    format!("there is none; {}", self.expected()),
+                ));
+            };
+            values[column] = match value {
+                Value::Null => None,
+                Value::String(text) => Some(text),
+                Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+                Value::Array(_) | Value::Object(_) => {
+                    return Err(Mistake::new(
+                        &name,
+                        "must be a text, a number, true or false",
+                    ));
+                }
+            };
+        }
+        Ok(values)
+    }
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The next line with its end, cut above the longest row.
+    fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut line = Vec::new();
+        if self.read < self.again.len() {
+            let rest = &self.again[self.read..];
+            let end = rest.iter().position(|&byte| byte == b'\n');
+            line.extend_from_slice(&rest[..end.map_or(rest.len(), |end| end + 1)]);
+            self.read += line.len();
+        } else {
+            let limit = MAX_ROW as u64 + 1;
+            (&mut self.reader)
+                .take(limit)
+                .read_until(b'\n', &mut line)?;
+            if line.len() > MAX_ROW && line.last() != Some(&b'\n') {
+                self.skip()?;
+            }
+        }
+        if line.is_empty() {
+            return Ok(None);
+        }
+        self.next += 1;
+        Ok(Some(line))
+    }
+
+    /// Skips the rest of a line.
+    fn skip(&mut self) -> io::Result<()> {
+        loop {
+            let buffer = self.reader.fill_buf()?;
+            if buffer.is_empty() {
+                return Ok(());
+            }
+            let end = buffer.iter().position(|&byte| byte == b'\n');
+            let count = end.map_or(buffer.len(), |end| end + 1);
+            self.reader.consume(count);
+            if end.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Gives lines again, the first of which has this number.
+    fn again(&mut self, next: u64, lines: &[u8]) {
+        self.again = [lines, &self.again[self.read..]].concat();
+        self.read = 0;
+        self.next = next;
+    }
+}
+
+impl Quoting {
+    /// What follows when a line has been read.
+    fn follow(self, line: &[u8]) -> Self {
+        line.iter().fold(self, |state, byte| match (state, byte) {
+            (Self::Wrong, _) => Self::Wrong,
+            (Self::Quoted, b'"') | (Self::Closed, b'\r') => Self::Closed,
+            (Self::Quoted, _) | (Self::Start | Self::Closed, b'"') => Self::Quoted,
+            (_, b',' | b'\n') => Self::Start,
+            (Self::Closed, _) | (Self::Plain, b'"') => Self::Wrong,
+            (Self::Start | Self::Plain, _) => Self::Plain,
+        })
+    }
+}
+
+/// The values of a row.
+fn parse(raw: &[u8]) -> io::Result<ByteRecord> {
+    let mut builder = ReaderBuilder::new();
+    builder
+        .has_headers(false)
+        .flexible(true)
+        .buffer_capacity(raw.len().clamp(64, 8192));
+    let mut record = ByteRecord::new();
+    builder.from_reader(raw).read_byte_record(&mut record)?;
+    Ok(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: &[Column] = &[
+        Column {
+            name: "a",
+            required: true,
+        },
+        Column {
+            name: "b",
+            required: false,
+        },
+    ];
+
+    fn read(text: &[u8], format: Format) -> Result<Vec<Row>, String> {
+        let mut rows = Rows::new(text, format, COLUMNS).unwrap()?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            all.push(row);
+        }
+        Ok(all)
+    }
+
+    /// The lines and values of rows, or what is wrong with them.
+    fn csv(text: impl AsRef<[u8]>) -> Vec<(u64, String)> {
+        let rows = read(text.as_ref(), Format::Csv).unwrap();
+        let shown = rows.into_iter().map(|row| match row.values {
+            Ok(values) => {
+                let values: Vec<_> = values.into_iter().map(Option::unwrap_or_default).collect();
+                (row.line, values.join("|"))
+            }
+            Err(mistake) => (row.line, format!("{}: {}", mistake.column, mistake.what)),
+        });
+        shown.collect()
+    }
+
+    fn says(rows: &[(u64, String)], expected: &[(u64, &str)]) {
+        assert_eq!(rows.len(), expected.len(), "{rows:?}");
+        for ((line, text), (at, part)) in rows.iter().zip(expected) {
+            assert!(line == at && text.contains(part), "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_has_the_columns_that_are_needed_each_once_in_any_order() {
+        assert_eq!(csv("b,a\n1,2\n"), [(2, "2|1".to_owned())]);
+        for (text, expected) in [
+            ("", "it is empty; a file has the columns a, and may have b"),
+            ("b\n", "line 1, the header: the column a is missing"),
+            ("\n\na,c\n", "line 3, the header: there is no column \"c\""),
+            ("a,a\n", "the column a is there twice"),
+            ("a,\"b\n1,2\n", "line 1, the header: a quote is not closed"),
+            ("\u{FEFF}x\n", "there is no column \"x\""),
+        ] {
+            let mistake = read(text.as_bytes(), Format::Csv).unwrap_err();
+            assert!(mistake.contains(expected), "{mistake}");
+        }
+        let utf16 = read(b"\xFF\xFEa\0", Format::Csv).unwrap_err();
+        assert_eq!(utf16, "it is UTF-16; save it as UTF-8");
+    }
+
+    #[test]
+    fn a_byte_order_mark_blank_lines_and_ends_of_lines_are_no_rows() {
+        let rows = csv("\u{FEFF}a,b\r\n\r\n1,2\r\n  \n3,\n\n4,\"x\r\ny\"\r\n5,6");
+        says(&rows, &[(3, "1|2"), (5, "3|"), (7, "4|x\r\ny"), (9, "5|6")]);
+    }
+
+    #[test]
+    fn a_row_that_is_wrong_takes_no_other_along() {
+        let wrong =
+            b"a,b\n1\n2,\xFF\n3,x\"y\n4,\"x\"y\n5,\"open\n6,ok\n7,\"a \"\"b\"\"\"\n8,\"open\n";
+        says(
+            &csv(wrong),
+            &[
+                (2, "it has 1 values, and the header has 2"),
+                (3, "b: must be UTF-8"),
+                (4, "must be in quotes as a whole"),
+                (5, "must be in quotes as a whole"),
+                (6, ": "),
+                (7, "6|ok"),
+                (8, "7|a \"b\""),
+                (9, "a quote is not closed"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_row_without_an_end_is_cut_at_the_longest_and_the_next_is_read() {
+        let long = "x".repeat(MAX_ROW);
+        let text = format!("a,b\n1,{long}\n2,ok\n");
+        says(&csv(&text), &[(2, "at most 8 MiB"), (3, "2|ok")]);
+        let row = format!("3,{}\n", "o".repeat(1000));
+        let count = MAX_ROW / row.len() + 10;
+        let lines = row.repeat(count);
+        let text = format!("a,b\n1,\"open\n{lines}");
+        let rows = csv(&text);
+        assert!(rows[0].1.contains("a quote is not closed"));
+        assert_eq!(rows.len(), count + 1);
+        assert!(rows[1..].iter().all(|(_, row)| row.starts_with("3|oo")));
+    }
+
+    #[test]
+    fn an_object_a_line_has_texts_numbers_and_what_is_true() {
+        let text = "{\"a\": \"x\", \"b\": 7}\n\n{\"a\": true, \"b\": null}\n";
+        let rows = read(text.as_bytes(), Format::JsonLines).unwrap();
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(rows[0].values, Ok(vec![some("x"), some("7")]));
+        assert_eq!((rows[1].number, rows[1].line), (2, 3));
+        assert_eq!(rows[1].values, Ok(vec![some("true"), None]));
+        for (line, column, what) in [
+            ("[]", "", "expected a JSON object"),
+            ("{\"a\"", "", "at character 4"),
+            ("{\"c\": 1}", "c", "there is none; a file has the columns a"),
+            ("{\"a\": []}", "a", "must be a text, a number"),
+        ] {
+            let row = &read(line.as_bytes(), Format::JsonLines).unwrap()[0];
+            let mistake = row.values.as_ref().unwrap_err();
+            assert_eq!(mistake.column, column);
+            assert!(mistake.what.contains(what), "{mistake:?}");
+        }
+    }
+}
