@@ -157,7 +157,7 @@ fn all_mistakes_are_reported_together_one_a_line_with_the_values_that_are_no_sec
         ("store-password-file", "/nowhere"),
         ("default-deadline", "61s"),
     ];
-    let error = read(&[&wrong[..], &secret[..], &others[..]].concat()).unwrap_err();
+    let error = read(&[wrong, &secret[..], &others[..]].concat()).unwrap_err();
     for (name, value) in wrong {
         let line = error
             .lines()
