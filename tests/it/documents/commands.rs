@@ -43,6 +43,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("pg_dump ", "needs the database of an operator"),
     ("perf ", "needs rights that tests do not have"),
     ("{ printf", "tests/it/deploy/kubernetes.rs runs it"),
+    ("sqlite3 ", "needs the store of an operator"),
     (
         "systemctl ",
         "needs systemd; tests/it/deploy/systemd.rs reads the unit",
