@@ -135,6 +135,8 @@ const WRONG: &[(&str, &str)] = &[
     ("store-allow-plaintext", "wr0ng"),
     ("store-max-connections", "3"),
     ("store-timeout", "0s"),
+    ("protocols", "wr0ng"),
+    ("cors-origins", "wr0ng"),
     ("directory", "wr0ng"),
     ("directory-lookup-interval", "0s"),
     ("request-id-retention", "wr0ng"),

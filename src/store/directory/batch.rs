@@ -167,7 +167,7 @@ impl Batch {
         }
     }
 
-    fn add_all(&mut self, sql: &'static [String; 2], row: &Value) {
+    fn add_all(&mut self, sql: &'static [String], row: &Value) {
         for sql in sql {
             self.add(sql, row.clone());
         }
@@ -297,11 +297,14 @@ impl Batch {
                 let row = json!([app, text(address), number(uid), ticket, name, active]);
                 self.add_all(&to.user_created, &row);
             }
-            (Write::EditUser { uid, flags, active }, _) => self.add(
-                &to.user_edited,
-                json!([app, number(*uid), ticket, flags, active.map(i64::from)]),
-            ),
+            (Write::EditUser { uid, flags, active }, _) => {
+                self.add(&to.user_disputed, json!([app, number(*uid), ticket]));
+                let active = active.map(i64::from);
+                let row = json!([app, number(*uid), ticket, flags, active]);
+                self.add(&to.user_edited, row);
+            }
             (Write::DeleteUser { uid }, _) => {
+                self.add(&to.user_disputed, json!([app, number(*uid), ticket]));
                 self.add_all(&to.user_deleted, &json!([app, number(*uid), ticket]));
                 self.add_failed(recorded, fate::UNKNOWN, 0);
             }

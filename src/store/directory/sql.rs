@@ -46,7 +46,8 @@ pub(in crate::store) struct Statements {
     pub(super) user_begun_by_address: String,
     pub(super) user_ended: [String; 2],
     pub(super) user_ended_by_address: [String; 2],
-    pub(super) user_created: [String; 2],
+    pub(super) user_created: [String; 3],
+    pub(super) user_disputed: String,
     pub(super) user_edited: String,
     pub(super) user_deleted: [String; 2],
     pub(super) user_missed: String,
@@ -212,7 +213,26 @@ impl Statements {
             // Without an address, nothing is left to look a user up by.
             user_ended: of.end(users, "app uid:n", &by("uid"), "t.address IS NULL"),
             user_ended_by_address: of.end(users, "app address", &by("address"), "false"),
+            // The user of a uid that no address is known for may be one that is being made:
+            // it stays uncertain then.
+            user_disputed: of.rows(
+                of_user,
+                "UPDATE directory_users AS o SET ticket = -abs(r.ticket)
+                FROM r JOIN directory_users AS t ON t.app = r.app AND t.uid = r.uid
+                WHERE t.address IS NULL AND t.ticket = r.ticket
+                    AND o.app = r.app AND o.state <> 0 AND o.uid IS NULL",
+            ),
             user_created: [
+                // Another write of it, by its uid, is under way, or its outcome not known.
+                of.rows(
+                    created,
+                    "UPDATE directory_users AS t SET ticket = -abs(r.ticket)
+                    FROM r WHERE t.app = r.app AND t.address = r.address
+                        AND t.ticket = r.ticket AND EXISTS (
+                            SELECT 1 FROM directory_users AS o
+                            WHERE o.app = r.app AND o.uid = r.uid AND o.id <> t.id
+                                AND o.state <> 0)",
+                ),
                 // Mesibo has just said whose id it is.
                 of.rows(
                     created,
