@@ -16,6 +16,14 @@ pub(crate) fn io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::E
 
 /// The TLS error among the causes.
 pub(crate) fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    // The source of an I/O error is not the error that it wraps, but the source of that.
-    io_error(error)?.get_ref()?.downcast_ref()
+    // The source of an I/O error is not the error that it wraps, but the source of that. A
+    // connector wraps the error of the handshake once more.
+    let mut outer = io_error(error)?;
+    loop {
+        let inner = outer.get_ref()?;
+        if let Some(tls) = inner.downcast_ref() {
+            return Some(tls);
+        }
+        outer = inner.downcast_ref()?;
+    }
 }

@@ -90,8 +90,8 @@ fn of_transport(error: &(dyn Error + 'static), url: &Url) -> String {
         _ => "; perhaps it serves TLS, at https://",
     };
     // Under TLS 1.3 a client learns only after its handshake that it lacks a certificate.
-    let or_certificate = match url.scheme() {
-        "https" => format!(", or it wants --{}", settings::CERTIFICATE_FILE.name()),
+    let may_want = match url.scheme() {
+        "https" => format!("; perhaps it wants --{}", settings::CERTIFICATE_FILE.name()),
         _ => String::new(),
     };
     if let Some(error) = tls_error(error) {
@@ -116,12 +116,12 @@ fn of_transport(error: &(dyn Error + 'static), url: &Url) -> String {
             return "it refuses connections; is the server running?".into();
         }
         Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof) => {
-            return format!("it closes the connection{other_scheme}{or_certificate}");
+            return format!("it closes the connection{may_want}{other_scheme}");
         }
         _ => {}
     }
     if causes(error).any(<dyn Error>::is::<hyper::Error>) {
-        return format!("it does not speak gRPC{other_scheme}{or_certificate}");
+        return format!("it does not speak gRPC{may_want}{other_scheme}");
     }
     chain(error)
 }
