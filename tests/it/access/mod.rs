@@ -126,7 +126,7 @@ fn paths() -> Vec<String> {
             }
         }
     }
-    assert_eq!(paths.len(), 14);
+    assert_eq!(paths.len(), 19);
     paths
 }
 

@@ -80,7 +80,15 @@ async fn permissions_hold_at(door: Door) {
                 "/SendMessages",
             ];
             let passes = passes.iter().any(|rpc| path.ends_with(rpc));
-            let expected = (!passes).then_some("INVALID_REQUEST");
+            // These have no such rules, and need a store.
+            let needs_store = ["/SearchUsers", "/SearchGroups"];
+            let needs_store = needs_store.iter().any(|rpc| path.ends_with(rpc));
+            let refused = if needs_store {
+                "NO_STORE"
+            } else {
+                "INVALID_REQUEST"
+            };
+            let expected = (!passes).then_some(refused);
             assert_eq!(reason.as_deref(), expected, "{door:?} {path}");
         }
     }

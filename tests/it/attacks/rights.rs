@@ -85,6 +85,10 @@ async fn every_rpc_enforces_the_rights_that_its_request_names() {
     let shown = bearer(KEY);
     let mut seen = Vec::new();
     for policy in Policy::of_contract() {
+        if policy.is_client_streaming {
+            // Its items are asked for their rights one by one, which tests of streams show.
+            continue;
+        }
         let path = format!("/{}", policy.name());
         // An empty request names no sender and no app_id, and the caller may use neither.
         let called = call(&fixture.facade.channel, &path, (Some(&shown), None)).await;

@@ -24,7 +24,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	pb "example.com/mesibo-grpc/mesibov1"
+	pb "example.com/mesibo-grpc/mesibo/v1"
 )
 
 // codec encodes messages of protobuf's present API, which Debian 12's grpc-go is older than.

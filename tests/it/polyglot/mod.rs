@@ -312,7 +312,7 @@ fn reflection_describes_every_service_to_python() {
         let methods: Vec<_> = methods
             .filter(|method| method.starts_with("mesibo.v1."))
             .collect();
-        assert_eq!(methods.len(), 12, "{output:?}");
+        assert_eq!(methods.len(), 19, "{output:?}");
         for service in SERVICES {
             assert!(
                 printed.contains(&format!("{version}{service}.")),
@@ -346,7 +346,7 @@ fn reflection_lists_every_service_and_method_to_buf() {
         let methods = methods
             .lines()
             .filter(|line| line.starts_with("mesibo.v1."));
-        assert_eq!(methods.count(), 12, "{version}");
+        assert_eq!(methods.count(), 19, "{version}");
     }
 }
 

@@ -161,7 +161,7 @@ fn a_wrong_file_stops_the_start_with_its_name_and_what_is_allowed() {
         (
             "faults",
             "[\n{ \"op\": \"message\" }\n]",
-            "it needs an effect: delay, error",
+            "rule 1: it needs an effect: delay, error",
         ),
         (
             "faults",
