@@ -187,8 +187,10 @@ fn unreachable_because(error: &Error, token: &Token) -> (Outcome, String) {
         );
     }
     let all = chain(error);
-    let is_tunnel = causes(error).any(|cause| cause.to_string().contains("tunnel"));
-    if token.has_proxy && is_tunnel {
+    // Without an I/O error it was the proxy that said no: it was reached.
+    let is_refused = io_error(error).is_none()
+        && causes(error).any(|cause| cause.to_string().contains("tunnel"));
+    if token.has_proxy && is_refused {
         let hint = if all.contains("authorization") {
             "it wants a user and a password: see upstream-proxy-password-file"
         } else {

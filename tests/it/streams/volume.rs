@@ -5,10 +5,10 @@ use std::env;
 use super::{Messages, item_of, message};
 use crate::support::{Answer, Backend, EVERYTHING, Process, facade::soon};
 
-/// How many items: a million, as an operator moves them, takes minutes with a program that
-/// is not optimized.
+/// How many items: a million, as an operator moves them, takes many minutes with a program
+/// that is not optimized.
 fn items() -> usize {
-    env::var("STREAM_ITEMS").map_or(100_000, |count| count.parse().unwrap())
+    env::var("STREAM_ITEMS").map_or(10_000, |count| count.parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
