@@ -2,7 +2,7 @@
 //! without a port, and what it would start with although nobody can want it.
 //!
 //! - [`report`]: what was found, for people and for programs
-//! - [`cause`]: why a connection failed
+//! - `cause`: why a connection failed
 //! - `certificates`, `callers`, `upstream`: the checks of one thing each
 //!
 //! Nothing is made or changed: no file of the audit or of a store, no schema.

@@ -18,7 +18,7 @@ pub enum Schema {
 ///
 /// # Errors
 ///
-/// As [`super::open`].
+/// As `open`.
 pub async fn inspect(config: &Config) -> Result<Schema, OpenError> {
     match &config.location {
         Location::Memory => Ok(Schema::Current),
