@@ -379,7 +379,8 @@ impl Terminal {
     /// `None` if there is no program that makes terminals.
     fn start(line: &str) -> Option<Self> {
         let mut child = Command::new("script")
-            .args(["-qefc", line, "/dev/null"])
+            // Not beneath a shell, which would end by the signal of Ctrl-C.
+            .args(["-qefc", &format!("exec {line}"), "/dev/null"])
             .env("TERM", "xterm")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -71,7 +71,7 @@ fn trailers_of_text(body: &[u8]) -> Vec<u8> {
 async fn a_watch_of_health_is_a_stream_of_grpc_web() {
     let backend = Backend::always(Answer::ok(EVERYTHING));
     for (is_http1, is_text) in [(true, false), (false, false), (true, true)] {
-        let mut facade = Facade::new(&backend.url());
+        let mut facade = Facade::with(&backend.url(), &[("shutdown-grace", "20s")]);
         let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new())
             .http2_only(!is_http1)
             .build_http();
