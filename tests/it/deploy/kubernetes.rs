@@ -15,17 +15,17 @@ use crate::support::{Postgres, process::command};
 const MAX_ADDRESSES: u64 = 5;
 
 /// The manifests, by their kinds.
-struct Manifests(BTreeMap<String, Value>);
+pub(super) struct Manifests(pub(super) BTreeMap<String, Value>);
 
 impl Manifests {
     /// What would be applied, if there is kubectl.
-    fn render() -> Option<Self> {
+    pub(super) fn render() -> Option<Self> {
         let folder = path("kubernetes");
         let mut kubectl = kubectl(&["kustomize", folder.to_str().unwrap()])?;
         Some(Self::by_kind(documents(&printed(&mut kubectl))))
     }
 
-    fn by_kind(manifests: Vec<Value>) -> Self {
+    pub(super) fn by_kind(manifests: Vec<Value>) -> Self {
         let count = manifests.len();
         let kinds = manifests.into_iter();
         let kinds: BTreeMap<_, _> = kinds
@@ -43,12 +43,12 @@ impl Manifests {
         at(self.spec("Deployment"), "/template/spec")
     }
 
-    fn container(&self) -> &Value {
+    pub(super) fn container(&self) -> &Value {
         at(self.pod(), "/containers/0")
     }
 
     /// What the container starts with, given what an operator made before.
-    fn start(&self, made: &[Value]) -> Start {
+    pub(super) fn start(&self, made: &[Value]) -> Start {
         let container = self.container();
         let mut start = Start::of_image(words(&container["args"]));
         for variable in list(container, "/env") {
@@ -107,7 +107,7 @@ fn files_of(kind: &str, name: &Value, made: &[Value]) -> BTreeMap<String, String
 }
 
 /// What the commands of docs/operations.md make, in a folder with what they want.
-fn made() -> Option<Vec<Value>> {
+pub(super) fn made() -> Option<Vec<Value>> {
     let directory = tempfile::tempdir().unwrap();
     for (name, content) in brought() {
         fs::write(directory.path().join(name), content).unwrap();

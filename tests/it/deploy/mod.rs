@@ -2,6 +2,7 @@
 //! program, and what can run on one machine runs here.
 
 mod compose;
+mod helm;
 mod image;
 mod kubernetes;
 mod monitoring;

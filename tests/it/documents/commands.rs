@@ -28,6 +28,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "install ",
         "changes the machine; tests/it/deploy/systemd.rs puts the same files in place",
     ),
+    (
+        "helm ",
+        "needs a cluster; tests/it/deploy/helm.rs renders the chart by the SDK of Helm",
+    ),
     ("journalctl ", "needs systemd"),
     (
         "kubectl ",
