@@ -11,6 +11,9 @@ use super::{
     text, words,
 };
 
+/// The services that are there for callers elsewhere.
+const SERVE: [&str; 2] = ["serve", "serve-own-store"];
+
 /// The ports of a container that a service publishes.
 fn published(service: &Value) -> BTreeSet<u16> {
     let ports = words(&service["ports"]);
@@ -23,7 +26,11 @@ fn published(service: &Value) -> BTreeSet<u16> {
 /// What `serve` finds: each config and secret at its place, with the file that it is
 /// from.
 fn serve(compose: &Value) -> Start {
-    let service = &compose["services"]["serve"];
+    service(compose, "serve")
+}
+
+fn service(compose: &Value, name: &str) -> Start {
+    let service = &compose["services"][name];
     let mut start = Start::of_image(words(&service["command"]));
     let variables = service["environment"].as_object().unwrap();
     for (name, value) in variables {
@@ -100,6 +107,25 @@ fn serve_keeps_its_ids_in_a_postgres_that_nobody_else_reaches() {
 }
 
 #[test]
+fn serve_takes_a_postgres_of_its_operator_by_tls_alone() {
+    let compose = document("compose.yaml");
+    let name = "serve-own-store";
+    let own = &compose["services"][name];
+    let mut start = service(&compose, name);
+    let variable = start.env.get_mut("MESIBO_GRPC_STORE").unwrap();
+    assert_eq!(*variable, "${MESIBO_GRPC_STORE:-}");
+    *variable = "postgres://mesibo@db.example.com/mesibo".into();
+    let config = start.config();
+    assert!(config.store.location.is_remote() && !config.store.allow_plaintext);
+    assert!(config.store.password.is_some());
+
+    assert_eq!(words(&own["profiles"]), [name]);
+    for field in ["networks", "depends_on"] {
+        assert_eq!(own.get(field), None);
+    }
+}
+
+#[test]
 fn the_sandbox_publishes_what_it_listens_on_to_this_machine_alone() {
     let compose = document("compose.yaml");
     let service = &compose["services"]["sandbox"];
@@ -115,7 +141,7 @@ fn the_sandbox_publishes_what_it_listens_on_to_this_machine_alone() {
         let ports = service.get("ports").map_or(Vec::new(), words);
         for port in ports {
             assert!(
-                name == "serve" || port.starts_with("127.0.0.1:"),
+                SERVE.contains(&name.as_str()) || port.starts_with("127.0.0.1:"),
                 "{name}: {port}"
             );
         }
