@@ -2,15 +2,16 @@
 //! system is made as the Dockerfile makes it, and the program runs in it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
     process::{Command, Stdio},
 };
 
 use mesibo_grpc::cli::{self, Task};
+use serde_json::Value;
 
-use super::{path, printed, read, start::Start, tool};
+use super::{at, path, printed, read, start::Start, text, tool, words};
 use crate::support::{Process, TOKEN, process::PROGRAM, skip};
 
 /// The program in the image.
@@ -115,6 +116,72 @@ fn the_image_refuses_to_start_without_callers() {
         .insert("MESIBO_APP_TOKEN_FILE".into(), "/token".into());
     let mistake = start.task().unwrap_err();
     assert!(mistake.contains("define callers"), "{mistake}");
+}
+
+#[test]
+fn the_image_that_needs_no_daemon_starts_what_the_dockerfile_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let make = |name: &str| {
+        let file = folder.path().join(name);
+        let mut script = Command::new(path("image.sh"));
+        script.args(["/bin/true", "1.2.3"]).arg(&file);
+        printed(script.env("SOURCE_DATE_EPOCH", "1700000000"));
+        file
+    };
+    let file = make("image.tar");
+    assert_eq!(
+        fs::read(&file).unwrap(),
+        fs::read(make("again.tar")).unwrap()
+    );
+    let layout = folder.path().join("layout");
+    fs::create_dir(&layout).unwrap();
+    let mut tar = Command::new("tar");
+    printed(
+        tar.arg("--extract")
+            .arg("--file")
+            .arg(&file)
+            .current_dir(&layout),
+    );
+
+    // What a descriptor points to, by its digest.
+    let blob = |descriptor: &Value| {
+        let digest = text(descriptor, "/digest").strip_prefix("sha256:").unwrap();
+        let path = layout.join("blobs/sha256").join(digest);
+        let content = fs::read(&path).unwrap();
+        assert_eq!(descriptor["size"], content.len());
+        let mut sha256sum = Command::new("sha256sum");
+        assert!(printed(sha256sum.arg(&path)).starts_with(digest));
+        (path, content)
+    };
+    let json = |bytes: &[u8]| -> Value { serde_json::from_slice(bytes).unwrap() };
+    let index = json(&fs::read(layout.join("index.json")).unwrap());
+    let manifest = json(&blob(at(&index, "/manifests/0")).1);
+    let config = json(&blob(&manifest["config"]).1);
+    let (layer, _) = blob(at(&manifest, "/layers/0"));
+    let mut gunzip = Command::new("sh");
+    let digest = r#"gunzip --stdout < "$0" | sha256sum"#;
+    let digest = printed(gunzip.args(["-c", digest]).arg(layer));
+    let (digest, _) = digest.split_once(' ').unwrap();
+    let diff_ids = words(at(&config, "/rootfs/diff_ids"));
+    assert_eq!(diff_ids, [format!("sha256:{digest}")]);
+
+    let config = &config["config"];
+    assert_eq!(
+        words(&config["Entrypoint"]),
+        list(&instruction("ENTRYPOINT"))
+    );
+    assert_eq!(words(&config["Cmd"]), list(&instruction("CMD")));
+    assert_eq!(config["User"], instruction("USER"));
+    assert_eq!(config["StopSignal"], instruction("STOPSIGNAL"));
+    let variables = words(&config["Env"]).into_iter().map(|variable| {
+        let (name, value) = variable.split_once('=').unwrap();
+        (name.to_owned(), value.to_owned())
+    });
+    assert_eq!(variables.collect::<BTreeMap<_, _>>(), environment());
+    let exposed = config["ExposedPorts"].as_object().unwrap().keys();
+    let exposed: BTreeSet<_> = exposed.map(|port| port.trim_end_matches("/tcp")).collect();
+    let ports = instruction("EXPOSE");
+    assert_eq!(exposed, ports.split(' ').collect());
 }
 
 /// A command in a root file system that cannot be written to, as a user without rights.

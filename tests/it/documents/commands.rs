@@ -18,6 +18,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "needs an authority",
     ),
     (
+        "deploy/image.sh",
+        "tests/it/deploy/image.rs makes an image of another program",
+    ),
+    (
         "docker ",
         "needs a daemon; tests/it/deploy/compose.rs and image.rs run what it would",
     ),
