@@ -5,7 +5,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::process;
+use crate::{http1::request_length, process};
 
 const REPLY: &str = r#"{"op":"message","mid":1387628,"result":true}"#;
 
@@ -29,8 +29,8 @@ async fn answer(mut stream: TcpStream) {
     );
     let mut buffer = Vec::with_capacity(64 * 1024);
     loop {
-        while let Some(length) = request_length(&buffer) {
-            buffer.drain(..length);
+        while let Some((head, body)) = request_length(&buffer) {
+            buffer.drain(..head + body);
             if stream.write_all(answer.as_bytes()).await.is_err() {
                 return;
             }
@@ -39,17 +39,4 @@ async fn answer(mut stream: TcpStream) {
             return;
         }
     }
-}
-
-/// The length of the first request, if it is all there.
-fn request_length(buffer: &[u8]) -> Option<usize> {
-    let head = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
-    let text = std::str::from_utf8(&buffer[..head]).ok()?;
-    let body: usize = text
-        .lines()
-        .filter_map(|line| line.split_once(": "))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.parse().ok())
-        .unwrap_or(0);
-    (buffer.len() >= head + body).then_some(head + body)
 }

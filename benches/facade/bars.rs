@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     load::{Figures, ratio},
-    process::Kind,
+    servers::Kind,
 };
 
 /// How much worse than its bar a figure may be on a noisy machine.

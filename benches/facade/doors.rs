@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 use crate::{
     Effort, LOADS,
     load::{Load, ratio},
-    process::{KEY, Kind, Server, Servers},
+    process::{KEY, Server},
+    servers::{Kind, Servers},
 };
 
 /// The most that a call in JSON may cost of one by gRPC.

@@ -7,8 +7,8 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::sleep};
 use crate::{
     Effort,
     load::{Figures, Load, table},
-    process::{Kind, Servers},
     rounds,
+    servers::{Kind, Servers},
 };
 
 /// Most calls in flight, more than a facade lets through to Mesibo by default.

@@ -23,7 +23,10 @@ use tonic::{
 };
 use uuid::Uuid;
 
-use crate::process::{KEY, Kind, Server};
+use crate::{
+    process::{KEY, Server},
+    servers::Kind,
+};
 
 /// How calls are made.
 #[derive(Clone, Copy, Debug)]

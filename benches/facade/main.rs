@@ -19,8 +19,13 @@ mod backend;
 mod bars;
 mod doors;
 mod growth;
+#[path = "../http1.rs"]
+mod http1;
 mod load;
+#[path = "../process.rs"]
+#[allow(dead_code, reason = "each benchmark uses a part of it")]
 mod process;
+mod servers;
 mod start;
 mod stores;
 mod streams;
@@ -29,7 +34,7 @@ mod yardsticks;
 use std::{env, time::Duration};
 
 use load::{Figures, Load};
-use process::{Kind, Servers};
+use servers::{Kind, Servers};
 
 /// The load of one row of the table.
 const LOADS: [(&str, Load); 2] = [

@@ -1,13 +1,14 @@
-//! The servers, as processes of their own that end with this one.
+//! Servers as processes of their own that end with this one, for the benchmarks that start
+//! some.
 
 use std::{
     env,
     fmt::Write as _,
     fs,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     os::unix::process::CommandExt as _,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::Duration,
 };
@@ -15,7 +16,7 @@ use std::{
 use mesibo_grpc::access::key::KeyHash;
 use rustix::{
     param::clock_ticks_per_second,
-    process::{Signal, set_parent_process_death_signal},
+    process::{Pid, Signal, kill_process, set_parent_process_death_signal},
 };
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
@@ -26,66 +27,11 @@ pub const KEY: &str = "mgk_of_the_benchmark";
 /// The facade's program.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_mesibo-grpc");
 
-/// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// No upstream.
-    Bare,
-    /// The shortest honest facade.
-    Plain,
-    /// The facade, with its production defaults, and callers.
-    Facade,
-}
-
-impl Kind {
-    /// All of them, in their order.
-    pub const ALL: [Self; 3] = [Self::Bare, Self::Plain, Self::Facade];
-
-    /// Its name in tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bare => "bare",
-            Self::Plain => "plain",
-            Self::Facade => "facade",
-        }
-    }
-}
-
 /// A process that serves.
 pub struct Server {
     child: Child,
     /// Where it does.
     pub address: SocketAddr,
-}
-
-/// One of each, in front of one backend.
-pub struct Servers {
-    all: [Server; 3],
-    _backend: Server,
-    _settings: NamedTempFile,
-}
-
-impl Servers {
-    /// Starts them. The facade knows so many callers, and has these settings besides.
-    pub fn start(callers: usize, more: &str) -> Self {
-        let backend = Server::of_role(&["backend"]);
-        let url = backend.url();
-        let settings = settings(callers, more);
-        Self {
-            all: [
-                Server::of_role(&["bare"]),
-                Server::of_role(&["plain", &url]),
-                Server::facade(PROGRAM, &url, &settings),
-            ],
-            _backend: backend,
-            _settings: settings,
-        }
-    }
-
-    /// The server of a kind.
-    pub fn of(&self, kind: Kind) -> &Server {
-        &self.all[kind as usize]
-    }
 }
 
 impl Server {
@@ -106,21 +52,28 @@ impl Server {
     /// The facade, with default settings but for its ports and its callers. Its log goes
     /// through a pipe to a reader.
     pub fn facade(program: &str, url: &str, settings: &NamedTempFile) -> Self {
-        let address = free_address().to_string();
+        Self::facade_on(program, free_address(Ipv4Addr::LOCALHOST), |command| {
+            command
+                .args(["--upstream-url", url, "--metrics-listen", "127.0.0.1:0"])
+                .arg("--config")
+                .arg(settings.path())
+                .env("MESIBO_APP_TOKEN", "t0k");
+        })
+    }
+
+    /// The facade on an address, with more arguments and variables.
+    pub fn facade_on(program: &str, address: SocketAddr, more: impl FnOnce(&mut Command)) -> Self {
         let this = env::current_exe().expect("this program is a file");
         let mut command = Command::new(this);
         command
             .args(["become", program])
-            .args(["serve", "--upstream-url", url, "--listen", &address])
-            .args(["--metrics-listen", "127.0.0.1:0"])
-            .arg("--config")
-            .arg(settings.path())
-            .env("MESIBO_APP_TOKEN", "t0k")
+            .args(["serve", "--listen", &address.to_string()])
             .stderr(Stdio::piped());
+        more(&mut command);
         Self::start(&mut command, |child| {
             let mut log = child.stderr.take().expect("it is piped");
             thread::spawn(move || io::copy(&mut log, &mut io::sink()));
-            address
+            address.to_string()
         })
     }
 
@@ -130,8 +83,20 @@ impl Server {
         Self { child, address }
     }
 
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}/api.php", self.address)
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub fn stop(mut self) -> ExitStatus {
+        let id = Pid::from_child(&self.child);
+        kill_process(id, Signal::TERM).expect("it runs");
+        self.child.wait().expect("it is a child")
     }
 
     /// For how long it kept a processor busy, in user and in system mode.
@@ -202,8 +167,8 @@ pub fn settings(callers: usize, more: &str) -> NamedTempFile {
 }
 
 /// An address that was free a moment ago.
-fn free_address() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0");
+pub fn free_address(ip: Ipv4Addr) -> SocketAddr {
+    let listener = std::net::TcpListener::bind((ip, 0));
     let address = listener.and_then(|listener| listener.local_addr());
     address.expect("there are free ports")
 }
