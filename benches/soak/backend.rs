@@ -82,7 +82,7 @@ async fn answer_to(
         Kind::Cut => return None,
         // The facade gives it up, and closes the connection.
         Kind::Silent => {
-            sleep(Duration::from_secs(5)).await;
+            sleep(Duration::from_mins(1)).await;
             return None;
         }
     }

@@ -37,23 +37,26 @@ pub enum Kind {
     Silent,
 }
 
-/// Of a thousand calls; the others are messages.
+/// Of as many calls; the others are messages.
+const SHARES_OF: u64 = 10_000;
+
 const SHARES: [(Kind, u64); 8] = [
-    (Kind::List, 50),
-    (Kind::Once, 10),
-    (Kind::Slow, 10),
-    (Kind::Refused, 10),
-    (Kind::Unavailable, 5),
-    (Kind::Garbage, 5),
-    (Kind::Cut, 2),
-    (Kind::Silent, 1),
+    (Kind::List, 500),
+    (Kind::Once, 100),
+    (Kind::Slow, 100),
+    (Kind::Refused, 100),
+    (Kind::Unavailable, 50),
+    (Kind::Garbage, 50),
+    (Kind::Cut, 20),
+    // Each lasts for the whole deadline.
+    (Kind::Silent, 2),
 ];
 
 impl Kind {
     /// The kind of a call by its number. Calls of a kind are apart, so that no ten calls in
     /// a row get no answer.
     pub fn of(number: u64) -> Self {
-        let mut place = number.wrapping_mul(7919) % 1000;
+        let mut place = number.wrapping_mul(7919) % SHARES_OF;
         for (kind, share) in SHARES {
             if place < share {
                 return kind;
