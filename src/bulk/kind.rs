@@ -4,10 +4,10 @@ use std::{fmt::Display, pin::Pin, str::FromStr};
 
 use prost_types::Duration;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Request, Status};
 
 use super::rows::{Column, Mistake};
-use crate::proto::ItemStatus;
+use crate::{proto::ItemStatus, status::ServerChannel};
 
 /// The answers of a server to the items of a stream, as they come.
 pub(super) type Answers<A> = Pin<Box<dyn Stream<Item = Result<A, Status>> + Send>>;
@@ -48,7 +48,7 @@ pub trait Kind: Send + Sync + 'static {
 
     /// Opens a stream.
     fn open(
-        channel: Channel,
+        channel: ServerChannel,
         items: Request<ReceiverStream<Self::Item>>,
     ) -> impl Future<Output = Result<Answers<Self::Answer>, Status>> + Send;
 }

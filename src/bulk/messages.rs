@@ -1,7 +1,7 @@
 //! Files of messages.
 
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Request, Status};
 
 use super::{
     kind::{Answers, Kind, Values},
@@ -14,6 +14,7 @@ use crate::{
         send_messages_response::Result as ItemResult,
     },
     service,
+    status::ServerChannel,
 };
 
 /// Messages, which `MessageService.SendMessages` sends.
@@ -107,7 +108,7 @@ impl Kind for Messages {
     }
 
     async fn open(
-        channel: Channel,
+        channel: ServerChannel,
         items: Request<ReceiverStream<SendMessagesRequest>>,
     ) -> Result<Answers<SendMessagesResponse>, Status> {
         let answers = MessageServiceClient::new(channel)

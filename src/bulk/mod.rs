@@ -4,6 +4,7 @@
 //! Imports run one way, from the first of this list to the last:
 //!
 //! - [`mod@transfer`]: sends the rows of a file, and gathers the answers
+//! - `server`: the server, and attempts at what it did not do
 //! - `progress`: shows how far it is
 //! - `results`: the file of results
 //! - `source`: the file, read on a thread of its own
@@ -16,6 +17,7 @@ pub mod messages;
 mod progress;
 mod results;
 mod rows;
+mod server;
 mod source;
 pub mod transfer;
 pub mod users;
@@ -24,8 +26,9 @@ use std::io::{self, Write as _};
 
 pub use kind::Kind;
 pub use rows::Format;
+pub use server::Server;
 pub use source::check;
-pub use transfer::{Job, Server, Summary, transfer};
+pub use transfer::{Job, Summary, transfer};
 
 /// Says something to people.
 fn say(text: &str) {

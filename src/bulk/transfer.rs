@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior, interval, sleep},
 };
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
-use tonic::{Code, Request, Status, metadata::MetadataMap, transport::Channel};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
 use super::{
@@ -26,28 +26,15 @@ use super::{
     progress::{INTERVAL, Progress},
     results::{Counts, Outcome, Results, Told},
     rows::Format,
+    server::{Attempts, Server, text_of},
     source::{self, Prepared, Receiver, Selection},
 };
 
 /// Most rows that are sent and have no answer: some streams' windows, and what is on the way.
 const MAX_UNANSWERED: usize = 512;
 
-/// How often a stream is opened again that brought no answer.
-const MAX_ATTEMPTS: u32 = 6;
-
-/// The pause before a stream is opened again, which doubles each time.
-const PAUSE: Duration = Duration::from_secs(1);
-
 /// How long the answers to what was sent may take after the command was interrupted.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A running server, and what calls show it.
-pub struct Server {
-    /// The connection.
-    pub channel: Channel,
-    /// The metadata of every call.
-    pub metadata: MetadataMap,
-}
 
 /// What is to be sent, and how.
 #[derive(Clone, Debug)]
@@ -200,7 +187,7 @@ async fn send<K: Kind, W: Write>(
 impl<K: Kind, W: Write> Transfer<K, W> {
     /// Opens streams until everything is answered.
     async fn run(&mut self, server: &Server) -> Result<(), String> {
-        let mut attempts = 0;
+        let mut attempts = Attempts::default();
         loop {
             let before = self.counts;
             let ended = match self.stream(server).await? {
@@ -214,17 +201,15 @@ impl<K: Kind, W: Write> Transfer<K, W> {
                 return Ok(());
             }
             if self.counts != before {
-                attempts = 0;
+                attempts.succeed();
                 if is_draining(&ended) {
                     continue;
                 }
             }
-            attempts += 1;
             let why = format!("the server ended the stream: {}", text_of(&ended));
-            if attempts > MAX_ATTEMPTS || !may_pass(&ended) {
+            let Some(pause) = attempts.fail(&ended) else {
                 return Err(why);
-            }
-            let pause = PAUSE * 2_u32.pow(attempts - 1);
+            };
             self.progress.note(&format!(
                 "{why}; it is opened again in {}",
                 humantime::format_duration(pause)
@@ -407,22 +392,6 @@ async fn after(time: Option<Instant>) {
 fn is_draining(status: &Status) -> bool {
     let info = status.get_details_error_info();
     info.is_some_and(|info| info.reason == "DRAINING" || info.reason == "STREAM_IDLE")
-}
-
-/// Whether another stream may go on where one ended with this status.
-fn may_pass(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::Unavailable
-            | Code::Unknown
-            | Code::Cancelled
-            | Code::DeadlineExceeded
-            | Code::ResourceExhausted
-    )
-}
-
-fn text_of(status: &Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
 }
 
 impl fmt::Display for Summary {

@@ -1,7 +1,7 @@
 //! Files of users.
 
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Request, Status};
 
 use super::{
     kind::{Answers, Kind, Values},
@@ -13,6 +13,7 @@ use crate::{
         create_users_response::Result as ItemResult, user_service_client::UserServiceClient,
     },
     service,
+    status::ServerChannel,
 };
 
 /// Users, which `UserService.CreateUsers` adds.
@@ -96,7 +97,7 @@ impl Kind for Users {
     }
 
     async fn open(
-        channel: Channel,
+        channel: ServerChannel,
         items: Request<ReceiverStream<CreateUsersRequest>>,
     ) -> Result<Answers<CreateUsersResponse>, Status> {
         let answers = UserServiceClient::new(channel).create_users(items).await?;

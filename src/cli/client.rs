@@ -11,7 +11,7 @@ use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     service::Interceptor,
-    transport::{self, Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+    transport::{self, Certificate, ClientTlsConfig, Endpoint, Identity},
 };
 use url::Url;
 use zeroize::Zeroizing;
@@ -20,6 +20,7 @@ use crate::{
     call::app::APP_HEADER,
     check::cause::{causes, io_error, tls_error},
     config::{ClientConfig, ServerAddress, settings},
+    status::{ServerChannel, readable},
 };
 
 /// What every call of a client has in its metadata: who calls, and for which app.
@@ -62,7 +63,7 @@ fn bearer(key: &SecretString) -> MetadataValue<Ascii> {
 }
 
 /// A channel to a server, or in words why there is none.
-pub(super) async fn connect(server: &ServerAddress) -> Result<Channel, String> {
+pub(super) async fn connect(server: &ServerAddress) -> Result<ServerChannel, String> {
     let url = &server.url;
     let wrong = |error: transport::Error| of_transport(&error, url);
     let mut endpoint = Endpoint::from_shared(url.to_string()).map_err(wrong)?;
@@ -75,7 +76,7 @@ pub(super) async fn connect(server: &ServerAddress) -> Result<Channel, String> {
         }
         endpoint = endpoint.tls_config(tls).map_err(wrong)?;
     }
-    endpoint.connect().await.map_err(wrong)
+    endpoint.connect().await.map(readable).map_err(wrong)
 }
 
 /// Why a call has no answer, if the client made up its status: it has no connection.

@@ -13,6 +13,7 @@ mod draft;
 mod error_codes;
 mod library;
 mod reason;
+mod received;
 mod upstream;
 mod violations;
 
@@ -26,6 +27,7 @@ pub use draft::Draft;
 pub use error_codes::ErrorCodes;
 pub use library::{complete, unknown_method, unsupported_encoding};
 pub use reason::Reason;
+pub use received::{ServerChannel, readable};
 pub use upstream::from_error;
 pub use violations::{Rule, Violations};
 

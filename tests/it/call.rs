@@ -1,5 +1,7 @@
 //! The command `call`, as a process in front of running servers.
 
+mod peers;
+
 use std::{
     io::Write as _,
     process::{Output, Stdio},

@@ -15,13 +15,13 @@ use std::io::{self, Read as _};
 use prost_reflect::{DeserializeOptions, DynamicMessage, MethodDescriptor, SerializeOptions};
 use serde_json::Deserializer;
 use tokio_stream::StreamExt as _;
-use tonic::{Request, Status, client::Grpc, codegen::InterceptedService, transport::Channel};
+use tonic::{Request, Status, TimeoutExpired, client::Grpc, codegen::InterceptedService};
 
 use super::{
     Failure,
     client::{Credentials, connect},
 };
-use crate::config::ClientConfig;
+use crate::{config::ClientConfig, status::ServerChannel};
 use codec::DynamicCodec;
 use explain::Attempt;
 
@@ -111,7 +111,7 @@ impl Call {
 
     async fn unary(
         &self,
-        channel: InterceptedService<Channel, Credentials>,
+        channel: InterceptedService<ServerChannel, Credentials>,
         requests: Vec<DynamicMessage>,
     ) -> Result<(), Status> {
         let request = requests
@@ -123,8 +123,10 @@ impl Call {
         let mut client = Grpc::new(channel);
         client.ready().await.map_err(unready)?;
         let response = client.unary(request, rpc::path(&self.rpc), DynamicCodec::new(&self.rpc));
-        // The server answers by then: it knows what became of the call.
-        print(&response.await?.into_inner(), true);
+        // The channel watches over the beginning of an answer only.
+        let response = tokio::time::timeout(self.client.deadline, response).await;
+        let late = |_| Status::from_error(Box::new(TimeoutExpired(())));
+        print(&response.map_err(late)??.into_inner(), true);
         Ok(())
     }
 
@@ -132,7 +134,7 @@ impl Call {
     /// line of its own. It may take as long as it wants.
     async fn stream(
         &self,
-        channel: InterceptedService<Channel, Credentials>,
+        channel: InterceptedService<ServerChannel, Credentials>,
         requests: Vec<DynamicMessage>,
     ) -> Result<(), Status> {
         let mut client = Grpc::new(channel);
