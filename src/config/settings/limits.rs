@@ -118,7 +118,7 @@ pub(crate) const KEEPALIVE_TIME: Setting<Duration> = Setting::new(
     values::duration,
 )
 .default("60s")
-.help("Silence of a peer after which the server sends it a ping");
+.help("Silence of a peer after which the server sends it a ping; over HTTP/1.1, which has no pings, a connection is closed if the headers of its next request take longer");
 
 pub(crate) const KEEPALIVE_TIMEOUT: Setting<Duration> = Setting::new(
     Group::Limits,
