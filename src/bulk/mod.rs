@@ -1,8 +1,10 @@
 //! By the thousand: files of users and messages, sent over the streams of a running server,
-//! with results that are written as they come, so that what was stopped can be taken up.
+//! with results that are written as they come, so that what was stopped can be taken up; and
+//! files of the users that a server's directory has.
 //!
 //! Imports run one way, from the first of this list to the last:
 //!
+//! - [`mod@export`]: writes the users of a directory to a file
 //! - [`mod@transfer`]: sends the rows of a file, and gathers the answers
 //! - `server`: the server, and attempts at what it did not do
 //! - `progress`: shows how far it is
@@ -12,6 +14,7 @@
 //! - `kind`: what the kinds of files have in common
 //! - `rows`: the rows of a file, as CSV or JSON Lines
 
+pub mod export;
 mod kind;
 pub mod messages;
 mod progress;
@@ -24,6 +27,7 @@ pub mod users;
 
 use std::io::{self, Write as _};
 
+pub use export::{Export, export};
 pub use kind::Kind;
 pub use rows::Format;
 pub use server::Server;

@@ -43,22 +43,13 @@ pub(super) enum FileKind {
 impl Bulk {
     /// What the command line asks for.
     pub(super) fn new(kind: FileKind, matches: &ArgMatches, client: ClientConfig) -> Self {
-        let file: PathBuf = super::argument(matches, command::FILE);
-        let file = Some(file).filter(|file| file != Path::new("-"));
+        let (file, format) = file_and_format(matches);
         let named = matches.get_one::<PathBuf>(command::RESULTS).cloned();
         let beside = file.as_ref().map(|file| {
             let mut name = file.clone().into_os_string();
             name.push(RESULTS);
             PathBuf::from(name)
         });
-        let format = match matches
-            .get_one::<String>(command::FORMAT)
-            .map(String::as_str)
-        {
-            Some("jsonl") => Format::JsonLines,
-            Some(_) => Format::Csv,
-            None => format_of(file.as_deref()),
-        };
         Self {
             client,
             job: Job {
@@ -72,6 +63,19 @@ impl Bulk {
             kind,
         }
     }
+}
+
+/// The file of a command, if it is none of the standard streams, and how it has its rows.
+pub(super) fn file_and_format(matches: &ArgMatches) -> (Option<PathBuf>, Format) {
+    let file: PathBuf = super::argument(matches, command::FILE);
+    let file = Some(file).filter(|file| file != Path::new("-"));
+    let named = matches.get_one::<String>(command::FORMAT);
+    let format = match named.map(String::as_str) {
+        Some("jsonl") => Format::JsonLines,
+        Some(_) => Format::Csv,
+        None => format_of(file.as_deref()),
+    };
+    (file, format)
 }
 
 /// How a file of this name has its rows.
@@ -103,20 +107,7 @@ async fn send<K: Kind>(bulk: Bulk) -> Result<(), Failure> {
     if dry_run {
         return check::<K>(&job);
     }
-    for warning in &client.warnings {
-        say(&format!("warning: {warning}"));
-    }
-    let url = &client.server.url;
-    let connected = tokio::time::timeout(client.deadline, connect(&client.server)).await;
-    let channel = connected
-        .unwrap_or_else(|_| Err(format!("it does not answer within {:?}", client.deadline)))
-        .map_err(|why| Failure::new(format_args!("cannot call {url}: {why}")))?;
-    let request = Credentials::new(&client).call(Request::new(()));
-    let request = request.expect("it adds metadata, and refuses nothing");
-    let server = Server {
-        channel,
-        metadata: request.into_parts().0,
-    };
+    let server = reach(&client).await?;
     let summary = bulk::transfer::<K>(&job, &server)
         .await
         .map_err(Failure::new)?;
@@ -133,6 +124,24 @@ async fn send<K: Kind>(bulk: Bulk) -> Result<(), Failure> {
     }
 }
 
+/// The server of a command, once there is a connection to it.
+pub(super) async fn reach(client: &ClientConfig) -> Result<Server, Failure> {
+    for warning in &client.warnings {
+        say(&format!("warning: {warning}"));
+    }
+    let url = &client.server.url;
+    let connected = tokio::time::timeout(client.deadline, connect(&client.server)).await;
+    let channel = connected
+        .unwrap_or_else(|_| Err(format!("it does not answer within {:?}", client.deadline)))
+        .map_err(|why| Failure::new(format_args!("cannot call {url}: {why}")))?;
+    let request = Credentials::new(client).call(Request::new(()));
+    let request = request.expect("it adds metadata, and refuses nothing");
+    Ok(Server {
+        channel,
+        metadata: request.into_parts().0,
+    })
+}
+
 fn check<K: Kind>(job: &Job) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let checked = bulk::check::<K>(job.file.as_deref(), job.format, &mut out);
@@ -147,7 +156,7 @@ fn check<K: Kind>(job: &Job) -> Result<(), Failure> {
 }
 
 /// Says something to people.
-fn say(text: &str) {
+pub(super) fn say(text: &str) {
     // Nobody is left to be told of a failure.
     let _ = writeln!(io::stderr(), "{text}");
 }

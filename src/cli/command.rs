@@ -23,6 +23,7 @@ pub(super) const HEALTH: &str = "health";
 pub(super) const CALL: &str = "call";
 pub(super) const KEY: &str = "key";
 pub(super) const IMPORT: &str = "import";
+pub(super) const EXPORT: &str = "export";
 pub(super) const USERS: &str = "users";
 pub(super) const SEND: &str = "send";
 pub(super) const STORE: &str = "store";
@@ -56,7 +57,7 @@ pub(super) const FORGET_APP: &str = "app";
 /// An argument of `store forget`.
 pub(super) const FORGET_ADDRESS: &str = "address";
 
-/// The arguments of `import users` and `send`.
+/// The arguments of `import users`, `send` and `export users`.
 pub(super) const FILE: &str = "FILE";
 pub(super) const RESULTS: &str = "results";
 pub(super) const RATE: &str = "rate";
@@ -79,6 +80,7 @@ pub(super) fn grammar() -> Command {
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .subcommand_required(true)
         .subcommand(with_settings(
+            SERVE,
             Command::new(SERVE).about("Serve the facade in front of Mesibo"),
             &Config::settings(),
             &format!(
@@ -90,6 +92,7 @@ pub(super) fn grammar() -> Command {
         ))
         .subcommand(check())
         .subcommand(with_settings(
+            SANDBOX,
             Command::new(SANDBOX)
                 .about("Serve the facade in front of an embedded emulator, with no account"),
             &SandboxConfig::settings(),
@@ -101,6 +104,7 @@ pub(super) fn grammar() -> Command {
             ),
         ))
         .subcommand(with_settings(
+            HEALTH,
             Command::new(HEALTH).about("Ask a running server whether it serves"),
             &HealthConfig::settings(),
             "It prints SERVING and has the exit status 0 if the server serves, else 1.",
@@ -115,7 +119,11 @@ pub(super) fn grammar() -> Command {
                 .about("Add what a file has, by the thousand")
                 .subcommand_required(true)
                 .subcommand(
-                    of_file(Command::new(USERS).about("Add the users of a file")).arg(
+                    of_file(
+                        &format!("{IMPORT} {USERS} users.csv"),
+                        Command::new(USERS).about("Add the users of a file"),
+                    )
+                    .arg(
                         Arg::new(NO_TOKENS)
                             .long(NO_TOKENS)
                             .help("Leave access tokens out of the results")
@@ -124,8 +132,15 @@ pub(super) fn grammar() -> Command {
                 ),
         )
         .subcommand(of_file(
+            &format!("{SEND} messages.csv"),
             Command::new(SEND).about("Send the messages of a file, by the thousand"),
         ))
+        .subcommand(
+            Command::new(EXPORT)
+                .about("Write what the directory of a server has to a file")
+                .subcommand_required(true)
+                .subcommand(export_users()),
+        )
         .subcommand(store())
         .subcommand(
             Command::new(KEY)
@@ -174,33 +189,38 @@ fn call(command: Command) -> Command {
     let note = "It prints the response as JSON. A call that fails is explained on standard error; \
                 the exit status is then 64 and the number of the gRPC code, such as 69 for \
                 NOT_FOUND. 2 is a wrong command line or a request that does not fit the contract.";
-    with_settings(command, &ClientConfig::settings(), note)
-        .arg(
-            Arg::new(RPC)
-                .help("The RPC, by its short or its full name")
-                .value_parser(PossibleValuesParser::new(rpcs))
-                .hide_possible_values(true)
-                .required_unless_present(LIST),
-        )
-        .arg(
-            Arg::new(JSON)
-                .help("The request; - reads it from standard input")
-                .default_value(call::EMPTY),
-        )
-        .arg(
-            Arg::new(LIST)
-                .long(LIST)
-                .help("List the RPCs, and make no call")
-                .action(ArgAction::SetTrue)
-                .exclusive(true),
-        )
-        .arg(
-            Arg::new(DESCRIBE)
-                .long(DESCRIBE)
-                .help("Describe the RPC, its request and its response, and make no call")
-                .action(ArgAction::SetTrue)
-                .conflicts_with(JSON),
-        )
+    with_settings(
+        &format!("{CALL} ListUsers"),
+        command,
+        &ClientConfig::settings(),
+        note,
+    )
+    .arg(
+        Arg::new(RPC)
+            .help("The RPC, by its short or its full name")
+            .value_parser(PossibleValuesParser::new(rpcs))
+            .hide_possible_values(true)
+            .required_unless_present(LIST),
+    )
+    .arg(
+        Arg::new(JSON)
+            .help("The request; - reads it from standard input")
+            .default_value(call::EMPTY),
+    )
+    .arg(
+        Arg::new(LIST)
+            .long(LIST)
+            .help("List the RPCs, and make no call")
+            .action(ArgAction::SetTrue)
+            .exclusive(true),
+    )
+    .arg(
+        Arg::new(DESCRIBE)
+            .long(DESCRIBE)
+            .help("Describe the RPC, its request and its response, and make no call")
+            .action(ArgAction::SetTrue)
+            .conflicts_with(JSON),
+    )
 }
 
 /// `check`, which has the settings of `serve`.
@@ -225,6 +245,7 @@ fn check() -> Command {
                 .default_value(AS_TEXT),
         );
     with_settings(
+        CHECK,
         command,
         &Config::settings(),
         "It makes and changes nothing. Exit status 1: something does not answer, which may pass; \
@@ -238,12 +259,14 @@ fn store() -> Command {
         .about("Look after the store of request ids")
         .subcommand_required(true)
         .subcommand(with_settings(
+            &format!("{STORE} {MIGRATE}"),
             Command::new(MIGRATE)
                 .about("Bring the schema of the store up to date, as serve does at its start"),
             &MigrateConfig::settings(),
             "It has the exit status 0 if the schema is the one of this program, else 1.",
         ))
         .subcommand(with_settings(
+            &format!("{STORE} {FORGET} --app demo --address alice"),
             Command::new(FORGET)
                 .about("Delete a user from the directory, with its places in groups")
                 .arg(
@@ -266,12 +289,39 @@ fn store() -> Command {
         ))
 }
 
+/// `export users`.
+fn export_users() -> Command {
+    let command = Command::new(USERS)
+        .about("Write the users that the directory of a server has to a file")
+        .arg(
+            Arg::new(FILE)
+                .help("The file; - is standard output")
+                .default_value("-")
+                .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(format());
+    let note = "The file is CSV with a header, or JSON Lines, and only its owner may read it. It \
+                is replaced when all users are written, and stays as it was if they are not. The \
+                exit status is then 1, and 2 for a wrong command line.";
+    let usage = format!("{EXPORT} {USERS} users.csv");
+    with_settings(&usage, command, &ClientConfig::settings(), note)
+}
+
+/// The flag for the format of a file.
+fn format() -> Arg {
+    Arg::new(FORMAT)
+        .long(FORMAT)
+        .value_name("FORMAT")
+        .help("Format of the file [default: by the end of its name, or csv]")
+        .value_parser(["csv", "jsonl"])
+}
+
 /// The arguments of a command that sends the rows of a file.
-fn of_file(command: Command) -> Command {
+fn of_file(usage: &str, command: Command) -> Command {
     let note = "The file is CSV with a header, or JSON Lines. Results are written as they come, and \
                 the same command again goes on where it stopped. The exit status is 0 if every row \
                 is done, 1 if one is not, and 2 for a wrong command line.";
-    with_settings(command, &ClientConfig::settings(), note)
+    with_settings(usage, command, &ClientConfig::settings(), note)
         .arg(
             Arg::new(FILE)
                 .help("The file; - is standard input")
@@ -285,13 +335,7 @@ fn of_file(command: Command) -> Command {
                 .help("File of the results [default: FILE.results.csv, or standard output for -]")
                 .value_parser(value_parser!(PathBuf)),
         )
-        .arg(
-            Arg::new(FORMAT)
-                .long(FORMAT)
-                .value_name("FORMAT")
-                .help("Format of the file [default: by the end of its name, or csv]")
-                .value_parser(["csv", "jsonl"]),
-        )
+        .arg(format())
         .arg(
             Arg::new(RATE)
                 .long(RATE)
@@ -315,8 +359,14 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 /// A command with the flags of its settings: `-h` has the common ones, `--help` has all,
-/// with an example for each group. `note` ends both.
-fn with_settings(command: Command, settings: &[&'static About], note: &str) -> Command {
+/// with an example for each group. `usage` is the command with the least that it needs
+/// besides, and `note` ends both.
+fn with_settings(
+    usage: &str,
+    command: Command,
+    settings: &[&'static About],
+    note: &str,
+) -> Command {
     let flags: Vec<_> = settings
         .iter()
         .filter(|about| about.places != Places::Environment)
@@ -334,10 +384,9 @@ fn with_settings(command: Command, settings: &[&'static About], note: &str) -> C
     let mut examples = "Examples:\n".to_owned();
     for group in groups {
         let (title, example) = (group.title(), group.example());
-        let name = usage(command.get_name());
         let _ = write!(
             examples,
-            "  {title}:\n      {} {name} {example}\n",
+            "  {title}:\n      {} {usage} {example}\n",
             env!("CARGO_PKG_NAME")
         );
     }
@@ -345,16 +394,6 @@ fn with_settings(command: Command, settings: &[&'static About], note: &str) -> C
         .args(flags.into_iter().map(|about| flag(about)))
         .after_help(short)
         .after_long_help(format!("{note}\n\n{examples}"))
-}
-
-/// A command, and the least that it needs besides its flags.
-pub(super) fn usage(command: &str) -> &str {
-    match command {
-        CALL => "call ListUsers",
-        USERS => "import users users.csv",
-        SEND => "send messages.csv",
-        other => other,
-    }
 }
 
 /// The flag of a setting. Help names the default, but clap does not set it: the settings

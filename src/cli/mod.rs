@@ -2,8 +2,8 @@
 //!
 //! - `command`: the grammar, and the help
 //! - `environment`: variables that look like settings and are none
-//! - `serve`, `check`, `sandbox`, `health`, `call`, `bulk`, `store`, `key`, `completions`,
-//!   `man`: a command each, but for `bulk`, which has `import users` and `send`
+//! - `serve`, `check`, `sandbox`, `health`, `call`, `bulk`, `export`, `store`, `key`,
+//!   `completions`, `man`: a command each, but for `bulk`, which has `import users` and `send`
 //! - `client`: the way of a command to a running server
 //! - `failure`: how a command ends badly
 
@@ -14,6 +14,7 @@ mod client;
 mod command;
 mod completions;
 mod environment;
+mod export;
 mod failure;
 mod health;
 mod key;
@@ -35,6 +36,7 @@ use clap_complete::Shell;
 pub use bulk::Bulk;
 pub use call::Call;
 pub use check::Check;
+pub use export::Export;
 pub use failure::Failure;
 
 use crate::{
@@ -60,6 +62,8 @@ pub enum Task {
     Call(Call),
     /// Send the rows of a file to a running server.
     Bulk(Bulk),
+    /// Write the users of a running server's directory to a file.
+    Export(Export),
     /// Bring the schema of the store up to date.
     Migrate(MigrateConfig),
     /// Delete a user of an app, by its address, from the directory.
@@ -93,39 +97,43 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> 
         Err(error) => return Err(Failure::usage(&error)),
     };
     let (command, matches) = innermost(&matches);
+    let command = command.as_slice();
     let wrong = |mistakes: Mistakes| Failure::settings(&mistakes, log_format(command, matches));
     let lookup = lookup(matches);
-    match command {
-        command::SERVE => settled(Config::read(lookup))
+    match *command {
+        [command::SERVE] => settled(Config::read(lookup))
             .map(Task::Serve)
             .map_err(wrong),
-        command::CHECK => Ok(Task::Check(Check {
+        [command::CHECK] => Ok(Task::Check(Check {
             settings: settled(Config::read(lookup)),
             online: matches.get_flag(command::ONLINE),
             is_json: argument::<String>(matches, command::FORMAT) == command::AS_JSON,
         })),
-        command::SANDBOX => settled(SandboxConfig::read(lookup))
+        [command::SANDBOX] => settled(SandboxConfig::read(lookup))
             .map(Task::Sandbox)
             .map_err(wrong),
-        command::HEALTH => settled(HealthConfig::read(lookup))
+        [command::HEALTH] => settled(HealthConfig::read(lookup))
             .map(Task::Health)
             .map_err(wrong),
-        command::CALL => call_of(matches).map_err(wrong),
-        command::USERS => bulk_of(bulk::FileKind::Users, matches).map_err(wrong),
-        command::SEND => bulk_of(bulk::FileKind::Messages, matches).map_err(wrong),
-        command::MIGRATE => settled(MigrateConfig::read(lookup))
+        [command::CALL] => call_of(matches).map_err(wrong),
+        [command::IMPORT, command::USERS] => bulk_of(bulk::FileKind::Users, matches).map_err(wrong),
+        [command::SEND] => bulk_of(bulk::FileKind::Messages, matches).map_err(wrong),
+        [command::EXPORT, command::USERS] => settled(ClientConfig::read(lookup))
+            .map(|client| Task::Export(Export::new(matches, client)))
+            .map_err(wrong),
+        [command::STORE, command::MIGRATE] => settled(MigrateConfig::read(lookup))
             .map(Task::Migrate)
             .map_err(wrong),
-        command::FORGET => settled(MigrateConfig::read(lookup))
+        [command::STORE, command::FORGET] => settled(MigrateConfig::read(lookup))
             .map(|config| Task::Forget {
                 config,
                 app: argument(matches, command::FORGET_APP),
                 address: argument(matches, command::FORGET_ADDRESS),
             })
             .map_err(wrong),
-        command::KEY => Ok(Task::Key(argument(matches, command::CALLER))),
-        command::COMPLETIONS => Ok(Task::Completions(argument(matches, command::SHELL))),
-        command::MAN => Ok(Task::Man(argument(matches, command::FOLDER))),
+        [command::KEY] => Ok(Task::Key(argument(matches, command::CALLER))),
+        [command::COMPLETIONS] => Ok(Task::Completions(argument(matches, command::SHELL))),
+        [command::MAN] => Ok(Task::Man(argument(matches, command::FOLDER))),
         _ => unreachable!("the grammar has no other command"),
     }
 }
@@ -151,13 +159,15 @@ fn bulk_of(kind: bulk::FileKind, matches: &ArgMatches) -> Result<Task, Mistakes>
     Ok(Task::Bulk(Bulk::new(kind, matches, client)))
 }
 
-/// The command that was asked for, without those that it belongs to.
-fn innermost(matches: &ArgMatches) -> (&str, &ArgMatches) {
-    let (mut command, mut matches) = matches.subcommand().expect("a command is required");
-    while let Some(inner) = matches.subcommand() {
-        (command, matches) = inner;
+/// The names of the command that was asked for, those that it belongs to first, and its
+/// arguments.
+fn innermost(matches: &ArgMatches) -> (Vec<&str>, &ArgMatches) {
+    let (mut names, mut matches) = (Vec::new(), matches);
+    while let Some((name, inner)) = matches.subcommand() {
+        names.push(name);
+        matches = inner;
     }
-    (command, matches)
+    (names, matches)
 }
 
 /// Settings without a mistake, among which no variable is unknown.
@@ -186,6 +196,7 @@ impl Task {
             Self::Health(config) => health::run(config).await,
             Self::Call(call) => Box::pin(call::run(call)).await,
             Self::Bulk(bulk) => Box::pin(bulk::run(bulk)).await,
+            Self::Export(export) => Box::pin(export::run(export)).await,
             Self::Migrate(config) => store::migrate(config).await,
             Self::Forget {
                 config,
@@ -207,9 +218,9 @@ impl Task {
 }
 
 /// The format of the log in settings of which some are wrong.
-fn log_format(command: &str, matches: &ArgMatches) -> Format {
-    match command {
-        command::SERVE | command::SANDBOX => config::log_format(lookup(matches)),
+fn log_format(command: &[&str], matches: &ArgMatches) -> Format {
+    match *command {
+        [command::SERVE | command::SANDBOX] => config::log_format(lookup(matches)),
         _ => Format::Text,
     }
 }

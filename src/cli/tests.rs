@@ -40,21 +40,33 @@ fn the_document_lists_every_setting_with_its_default() {
 
 #[test]
 fn each_example_of_the_help_is_a_command_line() {
-    for (command, settings) in [
-        (command::SERVE, Config::settings()),
-        (command::CHECK, Config::settings()),
-        (command::SANDBOX, SandboxConfig::settings()),
-        (command::HEALTH, HealthConfig::settings()),
-        (command::CALL, ClientConfig::settings()),
-    ] {
-        let in_flags = settings
-            .iter()
-            .filter(|about| about.places != Places::Environment);
-        for about in in_flags {
-            let example = about.group.example();
-            let line = format!("mesibo-grpc {} {example}", command::usage(command));
-            let matches = grammar().try_get_matches_from(line.split(' '));
-            assert!(matches.is_ok(), "{line}: {}", matches.unwrap_err());
-        }
+    let mut grammar = grammar();
+    grammar.build();
+    let examples = examples(&grammar);
+    for line in &examples {
+        let matches = super::command::grammar().try_get_matches_from(line.split(' '));
+        assert!(matches.is_ok(), "{line}: {}", matches.unwrap_err());
     }
+    for command in [
+        "serve",
+        "call",
+        "import users",
+        "store migrate",
+        "export users",
+    ] {
+        let start = format!("mesibo-grpc {command} ");
+        let is_there = examples.iter().any(|line| line.starts_with(&start));
+        assert!(is_there, "{command} has no example");
+    }
+}
+
+/// The examples in the long help of a command and of those below it.
+fn examples(command: &clap::Command) -> Vec<String> {
+    let help = command.get_after_long_help().map(ToString::to_string);
+    let help = help.unwrap_or_default();
+    let lines = help.lines().map(str::trim);
+    let lines = lines.filter(|line| line.starts_with("mesibo-grpc "));
+    let mut all: Vec<_> = lines.map(ToOwned::to_owned).collect();
+    all.extend(command.get_subcommands().flat_map(examples));
+    all
 }

@@ -38,6 +38,7 @@ use crate::{
 };
 pub use metrics::ServiceMetrics;
 pub use once::Once;
+pub use page::MAX_SIZE as MAX_PAGE_SIZE;
 pub use record::Recorder;
 pub use streams::StreamLimits;
 pub use upstream::Upstream;

@@ -18,7 +18,7 @@ const DIGEST_BYTES: usize = 12;
 pub(super) const DEFAULT_SIZE: u32 = 100;
 
 /// The most entries of a page.
-pub(super) const MAX_SIZE: u32 = 1_000;
+pub const MAX_SIZE: u32 = 1_000;
 
 /// What a token is for.
 pub(super) struct Query([u8; DIGEST_BYTES]);

@@ -1,5 +1,7 @@
 //! Files of users and messages, by the thousand.
 
+mod export;
+
 use std::{
     collections::HashSet,
     fmt::Write as _,
