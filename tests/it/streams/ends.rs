@@ -11,7 +11,7 @@ use super::{A_WHILE, Messages, item, item_of, message, texts};
 use crate::support::{Answer, Backend, EVERYTHING, Facade, Process, facade::soon, told};
 
 /// The texts of the messages that a backend got. None came twice.
-fn sent(backend: &Backend) -> HashSet<String> {
+pub(super) fn sent(backend: &Backend) -> HashSet<String> {
     let requests = backend.requests();
     let texts: Vec<_> = requests.iter().filter_map(|it| it.get("msg")).collect();
     let sent: HashSet<_> = texts.iter().map(|text| (*text).to_owned()).collect();

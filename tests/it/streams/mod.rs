@@ -3,6 +3,7 @@
 mod ends;
 mod items;
 mod limits;
+mod rights;
 mod volume;
 
 use std::{collections::HashMap, time::Duration};
