@@ -28,6 +28,6 @@ protoc -I ../../proto \
 
 cp ../../docs/service-config.json build/
 
-export GO111MODULE=off GOFLAGS= GOPATH="$PWD/build/gopath:/usr/share/gocode"
-go build -o build/walk client.go walk.go
-go test -c -o build/tests client.go walk.go sandbox_test.go
+export GO111MODULE=off GOFLAGS='' GOPATH="$PWD/build/gopath:/usr/share/gocode"
+go build -o build/walk client.go stream.go walk.go
+go test -c -o build/tests client.go stream.go walk.go sandbox_test.go

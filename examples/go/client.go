@@ -86,11 +86,12 @@ func connect(address string, o options) (*grpc.ClientConn, error) {
 		// Finds out when a connection was dropped silently.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second}),
 		grpc.WithUnaryInterceptor(o.prepare),
+		grpc.WithStreamInterceptor(o.prepareStream),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(codec{})),
 	)
 }
 
-// prepare gives every call what it needs: a deadline, and who calls for which app.
+// prepare gives every unary call what it needs: a deadline, and who calls for which app.
 func (o options) prepare(
 	ctx context.Context, method string, request, reply interface{},
 	channel *grpc.ClientConn, invoke grpc.UnaryInvoker, callOptions ...grpc.CallOption,
@@ -100,13 +101,26 @@ func (o options) prepare(
 		ctx, cancel = context.WithTimeout(ctx, deadline)
 		defer cancel()
 	}
+	return invoke(o.identify(ctx), method, request, reply, channel, callOptions...)
+}
+
+// prepareStream tells who opens a stream. It has no deadline but its context's.
+func (o options) prepareStream(
+	ctx context.Context, description *grpc.StreamDesc, channel *grpc.ClientConn,
+	method string, open grpc.Streamer, callOptions ...grpc.CallOption,
+) (grpc.ClientStream, error) {
+	return open(o.identify(ctx), description, channel, method, callOptions...)
+}
+
+// identify tells who calls, and for which app.
+func (o options) identify(ctx context.Context) context.Context {
 	if o.key != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+o.key)
 	}
 	if o.app != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "mesibo-app", o.app)
 	}
-	return invoke(ctx, method, request, reply, channel, callOptions...)
+	return ctx
 }
 
 // codec encodes messages of protobuf's present API. The grpc-go of Debian 12 knows

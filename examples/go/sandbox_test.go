@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -52,12 +54,13 @@ func TestMain(m *testing.M) {
 }
 
 // start starts a sandbox on ports that the system chooses, and waits until it serves.
-func start() (sandbox, func(), error) {
+func start(flags ...string) (sandbox, func(), error) {
 	program := os.Getenv("MESIBO_GRPC")
 	if program == "" {
 		program = "mesibo-grpc"
 	}
-	command := exec.Command(program, "sandbox", "--listen=127.0.0.1:0", "--emulator-listen=127.0.0.1:0")
+	flags = append([]string{"sandbox", "--listen=127.0.0.1:0", "--emulator-listen=127.0.0.1:0"}, flags...)
+	command := exec.Command(program, flags...)
 	command.Env = append(os.Environ(), "MESIBO_GRPC_METRICS_LISTEN=none")
 	stdout, err := command.StdoutPipe()
 	if err != nil {
@@ -91,23 +94,23 @@ func start() (sandbox, func(), error) {
 	return sandbox{}, nil, err
 }
 
-// newWorld makes a world, which ends with the test.
-func newWorld(t *testing.T) world {
+// newWorld makes a world in a sandbox, which ends with the test.
+func newWorld(t *testing.T, in sandbox) world {
 	name := "test-" + *newRequestID()
-	channel, err := connect(shared.url, options{app: name})
+	channel, err := connect(in.url, options{app: name})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		channel.Close()
-		request, _ := http.NewRequest(http.MethodDelete, shared.page+"sandbox/worlds/"+name, nil)
+		request, _ := http.NewRequest(http.MethodDelete, in.page+"sandbox/worlds/"+name, nil)
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}
 		response.Body.Close()
 	})
-	return world{channel, name, shared.page, shared.page + "api.php", "sandbox-" + name}
+	return world{channel, name, in.page, in.page + "api.php", "sandbox-" + name}
 }
 
 func (w world) create(t *testing.T, addresses ...string) {
@@ -147,7 +150,7 @@ func hi() *mesibov1.SendMessageRequest {
 }
 
 func TestAMessageWithAnIDIsSentOnce(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, shared)
 	w.create(t, "alice", "bob")
 	request := hi()
 	var answers []*mesibov1.SendMessageResponse
@@ -170,10 +173,65 @@ func TestAMessageWithAnIDIsSentOnce(t *testing.T) {
 }
 
 func TestAFailureHasItsDetails(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, shared)
 	_, err := mesibov1.NewMessageServiceClient(w.channel).SendMessage(context.Background(), hi())
 	known := failureOf(err)
 	if known.code != codes.NotFound || known.domain != "mesibo.com" || known.outcomeIsUnknown {
 		t.Errorf("the failure is %+v", known)
 	}
+}
+
+// notes are so many messages, one in each interval.
+func notes(count int, interval time.Duration) <-chan *mesibov1.SendMessageRequest {
+	messages := make(chan *mesibov1.SendMessageRequest)
+	go func() {
+		defer close(messages)
+		for number := 0; number < count; number++ {
+			message := hi()
+			message.Message = fmt.Sprint("note ", number)
+			messages <- message
+			time.Sleep(interval)
+		}
+	}()
+	return messages
+}
+
+// streamed sends notes over a stream, and checks that each is answered well and arrives
+// once.
+func (w world) streamed(t *testing.T, count int, interval time.Duration) {
+	w.create(t, "alice", "bob")
+	client := mesibov1.NewMessageServiceClient(w.channel)
+	seen := map[string]bool{}
+	err := sendAll(context.Background(), client, notes(count, interval),
+		func(request *mesibov1.SendMessageRequest, _ *mesibov1.SendMessageResponse, err error) {
+			if err != nil || seen[request.Message] {
+				t.Errorf("%s: %v", request.Message, err)
+			}
+			seen[request.Message] = true
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrived := map[string]bool{}
+	texts := w.messages(t)
+	for _, text := range texts {
+		arrived[text] = true
+	}
+	if len(seen) != count || len(texts) != count || len(arrived) != count {
+		t.Errorf("%d answered, %d arrived, %d of them different", len(seen), len(texts), len(arrived))
+	}
+}
+
+func TestAStreamAnswersEachMessage(t *testing.T) {
+	newWorld(t, shared).streamed(t, 100, 0)
+}
+
+func TestAStreamGoesOnWhereItsConnectionEnded(t *testing.T) {
+	// A connection ends after a second, and the messages take three.
+	aging, stop, err := start("--max-connection-age=1s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	newWorld(t, aging).streamed(t, 60, 50*time.Millisecond)
 }

@@ -1,7 +1,8 @@
 // Walk makes every RPC of mesibo-grpc, from Go, by the client of client.go.
 //
 // Usage: walk [URL]; the environment variable MESIBO_GRPC_KEY has the
-// caller's key, where the server wants one.
+// caller's key, where the server wants one, and MESIBO_GRPC_CA_FILE names
+// the authorities to trust in the place of the usual ones.
 package main
 
 import (
@@ -38,7 +39,10 @@ func main() {
 	if len(os.Args) > 1 {
 		address = os.Args[1]
 	}
-	channel, err := connect(address, options{key: os.Getenv("MESIBO_GRPC_KEY")})
+	channel, err := connect(address, options{
+		key:    os.Getenv("MESIBO_GRPC_KEY"),
+		caFile: os.Getenv("MESIBO_GRPC_CA_FILE"),
+	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -76,6 +80,9 @@ func (w walker) walk(ctx context.Context) error {
 		return err
 	}
 	if err := w.sendMessages(ctx, gid); err != nil {
+		return err
+	}
+	if err := w.streamNotes(ctx); err != nil {
 		return err
 	}
 	if err := w.edit(ctx, first.Uid, gid); err != nil {
@@ -154,6 +161,39 @@ func (w walker) sendMessages(ctx context.Context, gid uint64) error {
 			known = "without"
 		}
 		fmt.Printf("sent a message to %s, %s an id\n", to.name, known)
+	}
+	return nil
+}
+
+// streamNotes sends messages by the thousand: each item of a stream is answered by itself.
+func (w walker) streamNotes(ctx context.Context) error {
+	notes := make(chan *mesibov1.SendMessageRequest)
+	go func() {
+		defer close(notes)
+		for _, note := range []string{"one", "two", "", "three"} {
+			notes <- &mesibov1.SendMessageRequest{
+				FromAddress: alice,
+				Recipient:   &mesibov1.SendMessageRequest_ToAddress{ToAddress: bob},
+				Message:     note,
+			}
+		}
+	}()
+	var sent int
+	var failures []error
+	err := sendAll(ctx, w.messages, notes,
+		func(_ *mesibov1.SendMessageRequest, _ *mesibov1.SendMessageResponse, err error) {
+			if err != nil {
+				failures = append(failures, err)
+			} else {
+				sent++
+			}
+		})
+	if err != nil {
+		return err
+	}
+	fmt.Println("streamed", sent, "of", sent+len(failures), "messages")
+	for _, err := range failures {
+		fmt.Println(failureOf(err))
 	}
 	return nil
 }

@@ -1,3 +1,7 @@
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import com.google.gson.Gson;
+import com.google.gson.reflect.TypeToken;
 import com.google.protobuf.Any;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.rpc.BadRequest;
@@ -17,6 +21,7 @@ import io.grpc.netty.NettyChannelBuilder;
 import io.grpc.protobuf.StatusProto;
 import io.grpc.stub.MetadataUtils;
 import java.io.File;
+import java.io.InputStreamReader;
 import java.net.URI;
 import java.time.Duration;
 import java.util.List;
@@ -46,30 +51,22 @@ public final class Mesibo {
             Status.Code.DEADLINE_EXCEEDED,
             Status.Code.INTERNAL);
 
-    /** What docs/service-config.json says, by which safe calls are repeated. */
-    private static final Map<String, ?> SERVICE_CONFIG = Map.of(
-            "loadBalancingConfig", List.of(Map.of("round_robin", Map.of())),
-            "methodConfig", List.of(Map.of(
-                    "name", List.of(
-                            method("UserService", "EditUser"),
-                            method("UserService", "DeleteUser"),
-                            method("UserService", "DeleteUserToken"),
-                            method("UserService", "ListUsers"),
-                            method("GroupService", "EditGroup"),
-                            method("GroupService", "DeleteGroup"),
-                            method("GroupService", "EditGroupMembers"),
-                            method("GroupService", "ListGroupMembers")),
-                    "retryPolicy", Map.of(
-                            "maxAttempts", 3.0,
-                            "initialBackoff", "0.1s",
-                            "maxBackoff", "2s",
-                            "backoffMultiplier", 2.0,
-                            "retryableStatusCodes", List.of("UNAVAILABLE")))));
+    /**
+     * docs/service-config.json, which repeats the calls that are safe to repeat and balances over
+     * all servers of a name. Keep it among the resources of your program, next to this class.
+     */
+    private static final String SERVICE_CONFIG = "service-config.json";
 
     private Mesibo() {}
 
-    private static Map<String, ?> method(String service, String method) {
-        return Map.of("service", "mesibo.v1." + service, "method", method);
+    /** The service config as the channel takes it: maps, lists, texts, truths and doubles. */
+    private static Map<String, ?> serviceConfig() {
+        var resource = Mesibo.class.getResourceAsStream(SERVICE_CONFIG);
+        if (resource == null) {
+            throw new IllegalStateException("there is no resource " + SERVICE_CONFIG);
+        }
+        var type = new TypeToken<Map<String, Object>>() {}.getType();
+        return new Gson().fromJson(new InputStreamReader(resource, UTF_8), type);
     }
 
     /**
@@ -97,7 +94,7 @@ public final class Mesibo {
             metadata.put(ascii("mesibo-app"), app);
         }
         return builder
-                .defaultServiceConfig(SERVICE_CONFIG)
+                .defaultServiceConfig(serviceConfig())
                 .enableRetry()
                 // Finds out when a connection was dropped silently.
                 .keepAliveTime(30, TimeUnit.SECONDS)

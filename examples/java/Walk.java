@@ -24,6 +24,7 @@ import com.mesibo.v1.UserServiceGrpc;
 import io.grpc.Channel;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import java.io.File;
 import java.io.PrintStream;
 import java.util.List;
 import java.util.Locale;
@@ -34,7 +35,8 @@ import java.util.stream.Collectors;
  * Every RPC of mesibo-grpc, from Java, by the client of Mesibo.java.
  *
  * <p>Usage: Walk [URL]; the environment variable MESIBO_GRPC_KEY has the caller's key, where
- * the server wants one.
+ * the server wants one, and MESIBO_GRPC_CA_FILE names the authorities to trust in the place of
+ * the usual ones.
  */
 public final class Walk {
     private static final String ALICE = "alice 👩‍🚀 &=+% java";
@@ -162,7 +164,9 @@ public final class Walk {
         System.setOut(new PrintStream(System.out, true, UTF_8));
 
         var address = args.length > 0 ? args[0] : "127.0.0.1:50051";
-        var channel = Mesibo.connect(address, System.getenv("MESIBO_GRPC_KEY"), null, null);
+        var caFile = System.getenv("MESIBO_GRPC_CA_FILE");
+        var authorities = caFile == null ? null : new File(caFile);
+        var channel = Mesibo.connect(address, System.getenv("MESIBO_GRPC_KEY"), null, authorities);
         int exitStatus = 0;
         try {
             new Walk(channel).walk();

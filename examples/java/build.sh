@@ -6,10 +6,10 @@ cd "$(dirname "$0")"
 
 packages="openjdk-17-jdk-headless
     protobuf-compiler libprotobuf-dev protobuf-compiler-grpc-java-plugin
-    libgrpc-java libprotobuf-java libgoogle-common-protos-java libguava-java
+    libgoogle-gson-java libgrpc-java libprotobuf-java libgoogle-common-protos-java libguava-java
     libnetty-java libperfmark-java libgeronimo-annotation-1.3-spec-java junit4"
 jars="grpc-api grpc-context grpc-core grpc-netty grpc-protobuf
-    grpc-protobuf-lite grpc-stub protobuf proto-google-common-protos guava
+    grpc-protobuf-lite grpc-stub gson protobuf proto-google-common-protos guava
     netty-buffer netty-codec netty-codec-http netty-codec-http2 netty-common
     netty-handler netty-resolver netty-transport perfmark-api
     geronimo-annotation-1.3-spec junit4 hamcrest"
@@ -27,6 +27,7 @@ done
 if [ -n "$missing" ]; then
     echo "missing:$missing" >&2
     # Not quoted, which puts them on one line.
+    # shellcheck disable=SC2086
     echo "on Debian 12: apt-get install" $packages >&2
     exit 1
 fi
@@ -39,5 +40,6 @@ protoc -I ../../proto -I . \
     ../../proto/mesibo/v1/*.proto error_info.proto
 javac -encoding UTF-8 -cp "$classpath" -d build/classes \
     -sourcepath build/stubs:. Walk.java SandboxTest.java
+cp ../../docs/service-config.json build/classes/
 # For run.sh.
 echo "$classpath" >build/classpath

@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import grpc
+from google.protobuf import any_pb2
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 # Seconds that a call may take, if it says nothing else.
@@ -42,7 +44,7 @@ def connect(
     *,
     key: str | None = os.environ.get("MESIBO_GRPC_KEY"),
     app: str | None = None,
-    ca_file: str | None = None,
+    ca_file: str | None = os.environ.get("MESIBO_GRPC_CA_FILE"),
     service_config: pathlib.Path = SERVICE_CONFIG,
 ) -> grpc.Channel:
     """A channel to the server at a URL: over TLS for https, in plaintext for http.
@@ -126,14 +128,29 @@ class Failure:
     def of(cls, error: grpc.RpcError) -> "Failure":
         """Reads the details of an error."""
         status = rpc_status.from_call(error)
+        details = status.details if status else []
+        return cls._read(error.code(), error.details() or "", details)
+
+    @classmethod
+    def of_item(cls, status: Any) -> "Failure":
+        """Reads the status of an item of a stream, as that of a call of its own."""
+        # Its fields have the numbers of google.rpc.Status.
+        known = Status.FromString(status.SerializeToString())
+        codes = {code.value[0]: code for code in grpc.StatusCode}
+        return cls._read(codes[known.code], known.message, known.details)
+
+    @classmethod
+    def _read(
+        cls, code: grpc.StatusCode, text: str, details: Iterable[any_pb2.Any]
+    ) -> "Failure":
         info, bad_request, retry_info = ErrorInfo(), BadRequest(), RetryInfo()
-        for detail in status.details if status else []:
+        for detail in details:
             for message in (info, bad_request, retry_info):
                 detail.Unpack(message)
         has_delay = retry_info.HasField("retry_delay")
         return cls(
-            code=error.code(),
-            text=error.details() or "",
+            code=code,
+            text=text,
             domain=info.domain,
             reason=info.reason,
             outcome_is_unknown=info.metadata.get("outcome") == "unknown",
@@ -166,21 +183,25 @@ class _Details(
     """What a call is made with."""
 
 
-class _Defaults(grpc.UnaryUnaryClientInterceptor):
-    """Gives every call a deadline, and tells who calls."""
+class _Defaults(grpc.UnaryUnaryClientInterceptor, grpc.StreamStreamClientInterceptor):
+    """Gives every call but streams a deadline, and tells who calls."""
 
     def __init__(self, metadata: Iterable[tuple[str, str]]) -> None:
         self._metadata = list(metadata)
 
     def intercept_unary_unary(self, continuation, details, request):
-        return continuation(
-            _Details(
-                method=details.method,
-                timeout=DEADLINE if details.timeout is None else details.timeout,
-                metadata=[*(details.metadata or []), *self._metadata],
-                credentials=details.credentials,
-                wait_for_ready=details.wait_for_ready,
-                compression=details.compression,
-            ),
-            request,
+        timeout = DEADLINE if details.timeout is None else details.timeout
+        return continuation(self._with(details, timeout), request)
+
+    def intercept_stream_stream(self, continuation, details, requests):
+        return continuation(self._with(details, details.timeout), requests)
+
+    def _with(self, details, timeout: float | None) -> _Details:
+        return _Details(
+            method=details.method,
+            timeout=timeout,
+            metadata=[*(details.metadata or []), *self._metadata],
+            credentials=details.credentials,
+            wait_for_ready=details.wait_for_ready,
+            compression=details.compression,
         )

@@ -58,12 +58,12 @@ class Sandbox:
         urllib.request.urlopen(urllib.request.Request(url, method="DELETE")).close()
 
 
-@pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    """A sandbox for all tests, on ports that the system chooses."""
+@contextlib.contextmanager
+def start(*flags: str) -> Iterator[Sandbox]:
+    """A sandbox with these flags, on ports that the system chooses."""
     ports = ["--listen=127.0.0.1:0", "--emulator-listen=127.0.0.1:0"]
     process = subprocess.Popen(
-        [os.environ.get("MESIBO_GRPC", "mesibo-grpc"), "sandbox", *ports],
+        [os.environ.get("MESIBO_GRPC", "mesibo-grpc"), "sandbox", *ports, *flags],
         env={**os.environ, "MESIBO_GRPC_METRICS_LISTEN": "none"},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -87,6 +87,13 @@ def sandbox() -> Iterator[Sandbox]:
     finally:
         process.terminate()
         process.wait()
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox for all tests."""
+    with start() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture

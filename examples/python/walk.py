@@ -1,7 +1,8 @@
 """Every RPC of mesibo-grpc, from Python, by the client of mesibo_client.py.
 
 Usage: walk.py [URL]; the environment variable MESIBO_GRPC_KEY has the caller's key,
-where the server wants one.
+where the server wants one, and MESIBO_GRPC_CA_FILE names the authorities to trust in
+the place of the usual ones.
 """
 
 import sys
@@ -10,6 +11,7 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 
 import mesibo_client
+import mesibo_stream
 from mesibo.v1.group_service_pb2 import (
     CreateGroupRequest,
     DeleteGroupRequest,
@@ -19,7 +21,7 @@ from mesibo.v1.group_service_pb2 import (
     MemberPermissions,
 )
 from mesibo.v1.group_service_pb2_grpc import GroupServiceStub
-from mesibo.v1.message_service_pb2 import SendMessageRequest
+from mesibo.v1.message_service_pb2 import SendMessageRequest, SendMessagesRequest
 from mesibo.v1.message_service_pb2_grpc import MessageServiceStub
 from mesibo.v1.user_service_pb2 import (
     CreateUserRequest,
@@ -71,6 +73,19 @@ def walk(channel: grpc.Channel) -> None:
         # A field that may be absent is asked for before it is read.
         known = "with" if sent.HasField("message_id") else "without"
         print(f"sent a message to {next(iter(recipient))}, {known} an id")
+
+    # By the thousand: each item of a stream is answered by itself.
+    notes = [
+        SendMessageRequest(from_address=ALICE, to_address=BOB, message=text)
+        for text in ["one", "two", "", "three"]
+    ]
+    streamed = mesibo_stream.send(messages.SendMessages, SendMessagesRequest, notes)
+    answers = [answer for _, answer in streamed]
+    sent = [answer for answer in answers if answer.HasField("response")]
+    print("streamed", len(sent), "of", len(answers), "messages")
+    for answer in answers:
+        if answer.HasField("status"):
+            print(mesibo_client.Failure.of_item(answer.status))
 
     users.EditUser(EditUserRequest(uid=alice.uid, flags=1))
     groups.EditGroup(EditGroupRequest(gid=group.gid, name="crew"))

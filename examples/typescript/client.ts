@@ -51,8 +51,8 @@ export interface Options {
   key?: string | undefined;
   /** The Mesibo application to call for, if there are several. */
   app?: string;
-  /** The authorities to trust in the place of the usual ones, in PEM. */
-  authorities?: Buffer;
+  /** The PEM file of authorities to trust in the place of the usual ones. */
+  caFile?: string | undefined;
 }
 
 /** The services of a server. One serves a whole process. */
@@ -68,7 +68,7 @@ export class Client {
     const { protocol, host } = new URL(url.includes("//") ? url : `http://${url}`);
     const credentials =
       protocol === "https:"
-        ? grpc.credentials.createSsl(options.authorities ?? null)
+        ? grpc.credentials.createSsl(options.caFile ? readFileSync(options.caFile) : null)
         : grpc.credentials.createInsecure();
     this.#channel = new grpc.Channel(host, credentials, {
       "grpc.service_config": readFileSync(SERVICE_CONFIG, "utf8"),

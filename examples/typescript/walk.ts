@@ -2,7 +2,8 @@
  * Every RPC of mesibo-grpc, from TypeScript, by the client of client.ts.
  *
  * Usage: walk.js [URL]; the environment variable MESIBO_GRPC_KEY has the caller's key,
- * where the server wants one.
+ * where the server wants one, and MESIBO_GRPC_CA_FILE names the authorities to trust in the
+ * place of the usual ones.
  */
 
 import * as grpc from "@grpc/grpc-js";
@@ -103,7 +104,7 @@ async function walk(client: Client): Promise<void> {
 
 async function main(): Promise<void> {
   // One client serves a whole process.
-  const client = new Client(process.argv[2]);
+  const client = new Client(process.argv[2], { caFile: process.env.MESIBO_GRPC_CA_FILE });
   try {
     await walk(client);
   } catch (error) {

@@ -1,6 +1,7 @@
 //! Callers in other languages, with their own tools: the programs of `examples/`,
 //! and libraries that look at health, reflection and the service config.
 
+mod browser;
 mod load;
 
 use std::{
@@ -20,6 +21,10 @@ use mesibo_grpc::{
     telemetry::audit::AuditLog,
 };
 use serde_json::{Value, json};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
 use tonic::server::NamedService;
 use tower::Service;
 
@@ -29,8 +34,9 @@ use crate::support::{
     backend::ANY_PORT,
     facade,
     process::{PROGRAM, command},
-    sandbox_state, say, settings_file, skip,
+    sandbox_state, say, settings_file, skip, write_private,
 };
+use crate::tls::authority::{Authority, Files};
 
 /// What every example prints, but for the name of its language.
 const WALK: &str = "\
@@ -47,6 +53,16 @@ INVALID_ARGUMENT: INVALID_REQUEST from mesibo-grpc
 deleted the users and the group
 NOT_FOUND: NOUSER from mesibo.com
 ";
+
+/// What the examples that have a stream print besides, before they edit anything.
+const STREAMED: &str = "\
+streamed 3 of 4 messages
+INVALID_ARGUMENT: INVALID_REQUEST from mesibo-grpc
+  message: must have from 1 to 1048576 bytes
+";
+
+/// The examples that have a stream.
+const STREAMING: [&str; 2] = ["python", "go"];
 
 /// What every example sends.
 const TEXT: &str = "Hello 🌍! שלום, مرحبا & 1+1=2, 100%\nsecond line\r\nthird line";
@@ -67,13 +83,10 @@ pub fn example(language: &str) -> Option<PathBuf> {
     None
 }
 
-/// Runs an example, and shows what it prints.
-fn run(folder: &Path, address: &str, key: Option<&str>) -> Output {
+/// Runs an example with a variable of the environment, and shows what it prints.
+fn run(folder: &Path, address: &str, variable: Option<(&str, &str)>) -> Output {
     let mut example = Command::new(folder.join("run.sh"));
-    example.arg(address);
-    if let Some(key) = key {
-        example.env("MESIBO_GRPC_KEY", key);
-    }
+    example.arg(address).envs(variable);
     let output = example.output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     say(&format!("\n{}:\n{printed}", folder.display()));
@@ -86,21 +99,69 @@ async fn walks(language: &str) {
         return;
     };
     let sandbox = Process::sandbox();
-    let output = run(&folder, &sandbox.address, None);
+    walk(language, &folder, &sandbox, &sandbox.address, None).await;
+}
+
+/// The same over TLS, by the authorities that a variable names.
+async fn walks_over_tls(language: &str) {
+    let Some(folder) = example(language) else {
+        return;
+    };
+    let authority = Authority::new();
+    let files = Files::new(&authority.issue(&["localhost"]), "");
+    let trusted = files.path("authority.crt");
+    write_private(&trusted, &authority.pem);
+    let [certificate, key] = ["tls.crt", "tls.key"].map(|name| files.path(name));
+    let sandbox = Process::sandbox_with(&[
+        "--tls-certificate-file",
+        certificate.to_str().unwrap(),
+        "--tls-key-file",
+        key.to_str().unwrap(),
+    ]);
+    let (_, port) = sandbox.address.rsplit_once(':').unwrap();
+    let url = format!("https://localhost:{port}");
+    let trusted = ("MESIBO_GRPC_CA_FILE", trusted.to_str().unwrap());
+    walk(language, &folder, &sandbox, &url, Some(trusted)).await;
+}
+
+async fn walk(
+    language: &str,
+    folder: &Path,
+    sandbox: &Process,
+    url: &str,
+    variable: Option<(&str, &str)>,
+) {
+    let output = run(folder, url, variable);
     let printed = String::from_utf8(output.stdout.clone()).unwrap();
-    assert_eq!(printed, WALK.replace("LANGUAGE", language), "{output:?}");
+    let mut expected = WALK.replace("LANGUAGE", language);
+    let streams = STREAMING.contains(&language);
+    if streams {
+        let end = expected.find("edited").unwrap();
+        expected.insert_str(end, STREAMED);
+    }
+    assert_eq!(printed, expected, "{output:?}");
     assert!(output.status.success());
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 
     let state = sandbox_state(sandbox.upstream()).await;
     assert_eq!(state["users"], json!([]));
     assert_eq!(state["groups"], json!([]));
-    let messages = state["messages"].as_array().unwrap();
-    assert_eq!(messages.len(), 2);
+    let (messages, notes) = state["messages"].as_array().unwrap().split_at(2);
     for message in messages {
         assert_eq!(message["from"], format!("alice 👩‍🚀 &=+% {language}"));
         assert_eq!(message["msg"], TEXT);
     }
+    let mut notes: Vec<_> = notes
+        .iter()
+        .filter_map(|note| note["msg"].as_str())
+        .collect();
+    notes.sort_unstable();
+    let streamed: &[_] = if streams {
+        &["one", "three", "two"]
+    } else {
+        &[]
+    };
+    assert_eq!(notes, streamed);
     assert_eq!(messages[0]["to"], json!([format!("בוב 🦀 {language}")]));
     assert!(messages[1]["gid"].is_u64());
 }
@@ -114,7 +175,11 @@ fn explains(language: &str) {
     let headers = Arc::<Mutex<Vec<HeaderMap>>>::default();
     let facade = listening_in(&busy, Arc::clone(&headers));
 
-    let output = run(&folder, &facade.addr().to_string(), Some("k3y"));
+    let output = run(
+        &folder,
+        &facade.addr().to_string(),
+        Some(("MESIBO_GRPC_KEY", "k3y")),
+    );
     let printed = String::from_utf8(output.stdout.clone()).unwrap();
     let expected = "UNAVAILABLE: UPSTREAM_HTTP_STATUS from mesibo-grpc\n  repeat it in 7 s\n";
     assert_eq!(printed, expected, "{output:?}");
@@ -122,7 +187,11 @@ fn explains(language: &str) {
 
     let headers = headers.lock().unwrap();
     assert_eq!(headers.len(), 1);
-    assert!(headers[0].contains_key("grpc-timeout"), "{headers:?}");
+    let timeout = match language {
+        "shell" => "connect-timeout-ms",
+        _ => "grpc-timeout",
+    };
+    assert!(headers[0].contains_key(timeout), "{headers:?}");
 }
 
 /// A facade that takes the key `k3y` alone, and keeps the headers of the calls of users
@@ -209,7 +278,15 @@ macro_rules! examples {
     };
 }
 
-examples! { python typescript go java }
+examples! { python typescript go java shell }
+
+/// All but Java: the netty of Debian 12 has no ALPN, without which there is no gRPC.
+#[tokio::test]
+async fn walks_over_tls_go_as_those_without() {
+    for language in ["python", "typescript", "go", "shell"] {
+        walks_over_tls(language).await;
+    }
+}
 
 /// The path of a script of this folder.
 fn script(name: &str) -> PathBuf {
@@ -222,9 +299,10 @@ fn script(name: &str) -> PathBuf {
 pub fn python(script: &str) -> Option<Command> {
     let folder = example("python")?;
     let mut python = Command::new(folder.join("build/venv/bin/python"));
-    python
-        .arg(self::script(script))
-        .env("PYTHONPATH", folder.join("build/stubs"));
+    python.arg(self::script(script)).env("PYTHONPATH", {
+        let stubs = folder.join("build/stubs");
+        format!("{}:{}", stubs.display(), folder.display())
+    });
     Some(python)
 }
 
@@ -386,6 +464,35 @@ fn the_service_config_repeats_what_is_safe_to_repeat() {
         .map(|request| request.get("op").unwrap().to_owned())
         .collect();
     assert_eq!(sent, ["userset", "userset", "userset", "message"]);
+}
+
+/// Passes one connection on to a server, and counts the bytes that go there and back.
+async fn counting(server: String) -> (String, JoinHandle<(u64, u64)>) {
+    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let counted = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut server = TcpStream::connect(server).await.unwrap();
+        let copied = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        copied.unwrap()
+    });
+    (address, counted)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_client_compresses_what_it_sends_and_reads_what_is_compressed() {
+    let Some(mut script) = python("gzip.py") else {
+        return;
+    };
+    let sandbox = Process::sandbox();
+    let (address, counted) = counting(sandbox.address.clone()).await;
+    let output = script.arg(address).output().unwrap();
+    let printed = String::from_utf8(output.stdout.clone()).unwrap();
+    let expected = "listed 20 18\nINVALID_ARGUMENT address app_id\nstreamed 0 1 2\n";
+    assert_eq!(printed, expected, "{output:?}");
+    // 54 kB of requests and 18 kB of responses, if they were not compressed.
+    let (there, back) = counted.await.unwrap();
+    assert!(there < 20_000 && back < 15_000, "{there} {back}");
 }
 
 /// Clients that repeat UNAVAILABLE by themselves, through a backend that fails in every
