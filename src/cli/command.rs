@@ -118,18 +118,7 @@ pub(super) fn grammar() -> Command {
             Command::new(IMPORT)
                 .about("Add what a file has, by the thousand")
                 .subcommand_required(true)
-                .subcommand(
-                    of_file(
-                        &format!("{IMPORT} {USERS} users.csv"),
-                        Command::new(USERS).about("Add the users of a file"),
-                    )
-                    .arg(
-                        Arg::new(NO_TOKENS)
-                            .long(NO_TOKENS)
-                            .help("Leave access tokens out of the results")
-                            .action(ArgAction::SetTrue),
-                    ),
-                ),
+                .subcommand(import_users()),
         )
         .subcommand(of_file(
             &format!("{SEND} messages.csv"),
@@ -287,6 +276,20 @@ fn store() -> Command {
             "Mesibo is not asked and keeps what it has: DeleteUser deletes a user there, \
                      too.",
         ))
+}
+
+/// `import users`.
+fn import_users() -> Command {
+    of_file(
+        &format!("{IMPORT} {USERS} users.csv"),
+        Command::new(USERS).about("Add the users of a file"),
+    )
+    .arg(
+        Arg::new(NO_TOKENS)
+            .long(NO_TOKENS)
+            .help("Leave access tokens out of the results")
+            .action(ArgAction::SetTrue),
+    )
 }
 
 /// `export users`.

@@ -15,6 +15,9 @@ use crate::support::backend::ANY_PORT;
 
 type Body = BoxBody<Bytes, Infallible>;
 
+/// Makes an answer.
+type Answer = fn() -> Response<Body>;
+
 /// A server that answers every call alike, until it is dropped.
 struct Peer {
     address: String,
@@ -22,7 +25,7 @@ struct Peer {
 }
 
 impl Peer {
-    async fn answering(answer: fn() -> Response<Body>) -> Self {
+    async fn answering(answer: Answer) -> Self {
         let listener = TcpListener::bind(ANY_PORT).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let task = tokio::spawn(async move {
@@ -46,7 +49,7 @@ impl Peer {
     }
 }
 
-/// NOT_FOUND, with details that cannot be read.
+/// `NOT_FOUND`, with details that cannot be read.
 fn status() -> HeaderMap {
     let mut status = HeaderMap::new();
     for (name, value) in [
@@ -82,7 +85,7 @@ fn without_an_end() -> Response<Body> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn details_that_are_no_base64_are_left_out_of_the_explanation() {
-    let everywhere: [(fn() -> Response<Body>, &[&str]); 2] = [
+    let everywhere: [(Answer, &[&str]); 2] = [
         (in_headers, &["ListUsers", "SendMessages"]),
         (in_trailers, &["ListUsers"]),
     ];
