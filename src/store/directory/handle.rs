@@ -16,11 +16,11 @@ use tokio::{
 
 use super::{
     Directory, Statements,
-    batch::{Record, text},
     entry::{GroupEntry, MemberEntry, UserEntry},
     finding::{Due, Finding},
     query::{GroupQuery, MemberQuery, UserKey, UserQuery, after, end_of},
-    rows::{Bind, Fetch, Row},
+    record::Record,
+    rows::{Bind, Fetch, Row, text},
     write::{Asked, Fate, Intent, Recorded, SeenMember, SeenUser, Sink, Write},
 };
 use crate::store::{
@@ -155,7 +155,7 @@ impl Handle {
     }
 
     async fn take_due(&self, app: &str, every: Duration) -> Result<Option<Due>, Error> {
-        let to = self.0.statements;
+        let to = &self.0.statements.lookups;
         if self.one(&to.is_due, vec![app.into()]).await?.is_none() {
             return Ok(None);
         }
@@ -178,7 +178,7 @@ impl Handle {
 
     async fn uncertain(&self, app: &str) -> Result<[u64; 3], Error> {
         let mut counts = [0; 3];
-        for (sql, count) in self.0.statements.uncertain.iter().zip(&mut counts) {
+        for (sql, count) in self.0.statements.lookups.uncertain.iter().zip(&mut counts) {
             let row = self.one(sql, vec![app.into()]).await?;
             *count = row.map_or(0, |row| row.state.cast_unsigned());
         }
@@ -246,10 +246,10 @@ impl Directory for Handle {
         app: &'a str,
         key: UserKey<'a>,
     ) -> BoxFuture<'a, Result<Option<UserEntry>, Error>> {
-        let to = self.0.statements;
+        let to = &self.0.statements.users;
         let (sql, key): (&'static str, _) = match key {
-            UserKey::Uid(uid) => (&to.user_by_uid, Bind::Number(uid.cast_signed())),
-            UserKey::Address(address) => (&to.user_by_address, address.into()),
+            UserKey::Uid(uid) => (&to.by_uid, Bind::Number(uid.cast_signed())),
+            UserKey::Address(address) => (&to.by_address, address.into()),
         };
         Box::pin(async move {
             let row = self.one(sql, vec![app.into(), key]).await?;
@@ -262,7 +262,7 @@ impl Directory for Handle {
         app: &'a str,
         query: UserQuery<'a>,
     ) -> BoxFuture<'a, Result<Vec<UserEntry>, Error>> {
-        let [any, enabled, disabled] = &self.0.statements.users_page;
+        let [any, enabled, disabled] = &self.0.statements.users.page;
         let sql: &'static str = match query.active {
             None => any,
             Some(true) => enabled,
@@ -270,7 +270,7 @@ impl Directory for Handle {
         };
         let from = first(query.prefix, query.after);
         let to = Bind::Text(end_of(query.prefix));
-        let binds = vec![app.into(), from, to, Bind::Number(query.limit.into())];
+        let binds = vec![app.into(), Bind::Number(query.limit.into()), from, to];
         Box::pin(async move {
             let rows = self.fetch(sql, binds, false).await?;
             Ok(rows.into_iter().map(UserEntry::from_row).collect())
@@ -284,7 +284,7 @@ impl Directory for Handle {
     ) -> BoxFuture<'a, Result<Option<GroupEntry>, Error>> {
         Box::pin(async move {
             let binds = vec![app.into(), Bind::Number(gid.cast_signed())];
-            let row = self.one(&self.0.statements.group, binds).await?;
+            let row = self.one(&self.0.statements.groups.by_gid, binds).await?;
             Ok(row.map(GroupEntry::from_row))
         })
     }
@@ -294,7 +294,7 @@ impl Directory for Handle {
         app: &'a str,
         query: GroupQuery<'a>,
     ) -> BoxFuture<'a, Result<Vec<GroupEntry>, Error>> {
-        let to = self.0.statements;
+        let to = &self.0.statements.groups;
         let limit = Bind::Number(query.limit.into());
         let end = Bind::Text(end_of(query.prefix));
         let (sql, binds): (&'static str, _) = match (query.member, query.after) {
@@ -302,16 +302,16 @@ impl Directory for Handle {
                 let after = after.map_or(i64::MIN, |after| after.gid.cast_signed());
                 let after = Bind::Number(after);
                 let prefix = query.prefix.into();
-                let binds = vec![app.into(), member.into(), after, prefix, end, limit];
-                (&to.groups_of_member, binds)
+                let binds = vec![app.into(), limit, member.into(), after, prefix, end];
+                (&to.page_of_member, binds)
             }
             (None, None) => {
                 let (name, id) = (query.prefix.into(), Bind::Number(i64::MIN));
-                (&to.groups_page, vec![app.into(), name, id, end, limit])
+                (&to.page, vec![app.into(), limit, name, id, end])
             }
             (None, Some(after)) => {
                 let (name, id) = (after.name.into(), Bind::Number(after.id));
-                (&to.groups_page, vec![app.into(), name, id, end, limit])
+                (&to.page, vec![app.into(), limit, name, id, end])
             }
         };
         Box::pin(async move {
@@ -327,11 +327,10 @@ impl Directory for Handle {
     ) -> BoxFuture<'a, Result<Vec<MemberEntry>, Error>> {
         let gid = Bind::Number(query.gid.cast_signed());
         let limit = Bind::Number(query.limit.into());
-        let binds = vec![app.into(), gid, query.after.into(), limit];
+        let binds = vec![app.into(), limit, gid, query.after.into()];
+        let sql = &self.0.statements.members.page;
         Box::pin(async move {
-            let rows = self
-                .fetch(&self.0.statements.members_page, binds, false)
-                .await?;
+            let rows = self.fetch(sql, binds, false).await?;
             Ok(rows.into_iter().map(MemberEntry::from_row).collect())
         })
     }

@@ -10,8 +10,9 @@ use tokio::{
 };
 
 use super::{
-    batch::{Batch, size_of},
+    batch::Batch,
     handle::{FetchJob, Handle, Job, Jobs, RecordJob},
+    record::size_of,
     rows::Backend,
 };
 use crate::store::{

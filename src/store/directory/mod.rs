@@ -16,6 +16,7 @@ mod finding;
 mod handle;
 mod keeper;
 mod query;
+mod record;
 mod rows;
 mod sql;
 mod write;

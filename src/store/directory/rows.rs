@@ -1,5 +1,6 @@
 //! How rows go to and come from a database.
 
+use super::query::MAX_BYTES;
 use crate::store::database::Failure;
 
 /// A database that the directory is in. Calls of a [`Backend`] may overlap.
@@ -78,4 +79,16 @@ impl From<Columns> for Row {
             changed,
         }
     }
+}
+
+/// Ids as the database has them.
+pub(super) fn number(id: u64) -> i64 {
+    id.cast_signed()
+}
+
+/// A text as the database has it: not too long for an index, and without NULs, which
+/// PostgreSQL does not take.
+pub(super) fn text(text: &str) -> String {
+    let kept = &text[..text.floor_char_boundary(MAX_BYTES)];
+    kept.replace('\0', "\u{fffd}")
 }

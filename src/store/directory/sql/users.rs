@@ -1,0 +1,184 @@
+//! The statements of users.
+
+use super::dialect::{Dialect, MEMBERS, USERS, by};
+
+pub(super) const COLUMNS: &str = "t.id, t.uid, t.address, t.name, CAST(t.active AS bigint),
+    t.flags, CAST(t.state AS bigint), t.created, t.changed";
+
+/// Marks a user that is to be looked up.
+const DOUBT: &str = "UPDATE directory_users AS t SET state = 1, check_at = {now}, checks = 0
+    FROM r WHERE t.app = r.app";
+
+/// What lets a list change an entry: no write of it since the list was asked for.
+const UNCHANGED: &str = "t.state = 0 AND t.changed < {now} - r.age";
+
+const SEEN: &str = "app address uid:n active:n flags:n age:n";
+
+/// The statements of users.
+#[derive(Debug)]
+pub(in crate::store::directory) struct UserStatements {
+    pub(in crate::store::directory) begun: String,
+    pub(in crate::store::directory) begun_by_address: String,
+    pub(in crate::store::directory) ended: [String; 2],
+    pub(in crate::store::directory) ended_by_address: [String; 2],
+    pub(in crate::store::directory) created: [String; 3],
+    pub(in crate::store::directory) disputed: String,
+    pub(in crate::store::directory) edited: String,
+    pub(in crate::store::directory) deleted: [String; 2],
+    pub(in crate::store::directory) missed: String,
+    pub(in crate::store::directory) seen: [String; 5],
+    pub(in crate::store::directory) forget: [String; 2],
+    pub(in crate::store::directory) by_uid: String,
+    pub(in crate::store::directory) by_address: String,
+    /// Of users that may be enabled or not, that are enabled, and that are not.
+    pub(in crate::store::directory) page: [String; 3],
+}
+
+impl UserStatements {
+    pub(super) fn new(of: &Dialect) -> Self {
+        let of_user = "app uid:n ticket:n";
+        let by_uid = by("uid");
+        let one = |which: &str| {
+            let sql = format!("SELECT {COLUMNS} FROM {USERS} AS t WHERE t.app = $1 AND {which}");
+            of.text(&sql)
+        };
+        let page = |active: &str| {
+            let which = format!("t.app = $1 AND t.address >= $3 AND t.address < $4 {active}");
+            of.page(COLUMNS, "directory_users AS t", &which, "t.address")
+        };
+        Self {
+            begun: of.begin(USERS, "app uid:n"),
+            begun_by_address: of.begin(USERS, "app address"),
+            // Without an address, nothing is left to look a user up by.
+            ended: of.end(USERS, "app uid:n", &by_uid, "t.address IS NULL"),
+            ended_by_address: of.end(USERS, "app address", &by("address"), "false"),
+            // The user of a uid that no address is known for may be one that is being made:
+            // it stays uncertain then.
+            disputed: of.rows(
+                of_user,
+                "UPDATE directory_users AS o SET ticket = -abs(r.ticket)
+                FROM r JOIN directory_users AS t ON t.app = r.app AND t.uid = r.uid
+                WHERE t.address IS NULL AND t.ticket = r.ticket
+                    AND o.app = r.app AND o.state <> 0 AND o.uid IS NULL",
+            ),
+            created: created(of),
+            edited: of.rows(
+                &format!("{of_user} flags:n active:n"),
+                "UPDATE directory_users AS t SET
+                    flags = COALESCE(r.flags, t.flags),
+                    active = COALESCE(r.active, t.active),
+                    state = {confirmed_if_ours},
+                    ticket = {ticket},
+                    check_at = {now},
+                    checks = 0,
+                    changed = {now}
+                FROM r WHERE t.app = r.app AND t.uid = r.uid",
+            ),
+            deleted: deleted(of, of_user, &by_uid, "t.ticket = r.ticket"),
+            missed: of.rows(
+                "app uid:n",
+                &format!("{DOUBT} AND t.uid = r.uid AND t.state = 0"),
+            ),
+            seen: seen(of),
+            forget: [MEMBERS, USERS].map(|table| {
+                let entry = format!("{table} AS t ON {}", by("address"));
+                of.delete((table, "t"), "app address", &entry, "true")
+            }),
+            by_uid: one("t.uid = $2"),
+            by_address: one("t.address = $2"),
+            page: [page(""), page("AND t.active = 1"), page("AND t.active = 0")],
+        }
+    }
+}
+
+/// Deletes users, after their places in groups. `on` joins rows to the users.
+pub(super) fn deleted(of: &Dialect, columns: &str, on: &str, which: &str) -> [String; 2] {
+    let user = format!("{USERS} AS t ON {on}");
+    let places = format!("{user} JOIN {MEMBERS} AS m ON m.app = t.app AND m.address = t.address");
+    [
+        of.delete((MEMBERS, "m"), columns, &places, which),
+        of.delete((USERS, "t"), columns, &user, which),
+    ]
+}
+
+fn created(of: &Dialect) -> [String; 3] {
+    let columns = "app address uid:n ticket:n name active:n";
+    [
+        // Another write of it, by its uid, is under way, or its outcome not known.
+        of.rows(
+            columns,
+            "UPDATE directory_users AS t SET ticket = -abs(r.ticket)
+            FROM r WHERE t.app = r.app AND t.address = r.address
+                AND t.ticket = r.ticket AND EXISTS (
+                    SELECT 1 FROM directory_users AS o
+                    WHERE o.app = r.app AND o.uid = r.uid AND o.id <> t.id
+                        AND o.state <> 0)",
+        ),
+        // Mesibo has just said whose id it is.
+        of.delete(
+            (USERS, "t"),
+            columns,
+            &format!("{USERS} AS t ON {}", by("uid")),
+            "t.address IS NULL OR t.address <> r.address",
+        ),
+        // Without an intent it may have been deleted since.
+        of.rows(
+            columns,
+            "INSERT INTO directory_users AS t
+                (app, address, uid, ticket, name, active, state, check_at, created, changed)
+            SELECT app, address, uid, ticket, name, active, 1, {now}, {now}, {now}
+            FROM r WHERE true ORDER BY app, address
+            ON CONFLICT (app, address) DO UPDATE SET
+                uid = excluded.uid,
+                name = COALESCE(excluded.name, t.name),
+                active = COALESCE(excluded.active, t.active, 1),
+                state = CASE WHEN t.ticket = excluded.ticket THEN 0 ELSE 1 END,
+                ticket = CASE WHEN t.ticket = excluded.ticket THEN t.ticket
+                    ELSE -abs(excluded.ticket) END,
+                check_at = excluded.check_at,
+                checks = 0,
+                changed = excluded.changed",
+        ),
+    ]
+}
+
+fn seen(of: &Dialect) -> [String; 5] {
+    let doubt = |which: &str| of.rows(SEEN, &format!("{DOUBT} AND {which} AND {UNCHANGED}"));
+    [
+        of.rows(
+            SEEN,
+            &format!(
+                "UPDATE directory_users AS t SET
+                    active = COALESCE(r.active, t.active),
+                    flags = COALESCE(r.flags, t.flags),
+                    changed = {{now}}
+                FROM r WHERE t.app = r.app AND t.address = r.address AND t.uid = r.uid
+                    AND {UNCHANGED}
+                    AND (r.active <> COALESCE(t.active, -1)
+                        OR r.flags <> COALESCE(t.flags, -1))"
+            ),
+        ),
+        doubt("t.address = r.address AND COALESCE(t.uid, 0) <> r.uid"),
+        doubt("t.uid = r.uid AND t.address <> r.address"),
+        of.rows(
+            SEEN,
+            "UPDATE directory_users AS t SET
+                address = r.address, state = 1, check_at = {now}, checks = 0
+            FROM r WHERE t.app = r.app AND t.uid = r.uid AND t.address IS NULL
+                AND t.state <> 2 AND NOT EXISTS (
+                    SELECT 1 FROM directory_users AS o
+                    WHERE o.app = r.app AND o.address = r.address)",
+        ),
+        of.rows(
+            SEEN,
+            "INSERT INTO directory_users
+                (app, address, uid, active, flags, state, check_at, created, changed)
+            SELECT app, address, uid, active, flags, 1, {now}, {now}, {now} FROM r
+            WHERE NOT EXISTS (
+                SELECT 1 FROM directory_users AS o
+                WHERE o.app = r.app AND o.uid = r.uid)
+            ORDER BY app, address
+            ON CONFLICT DO NOTHING",
+        ),
+    ]
+}
