@@ -1,5 +1,8 @@
 //! The directory, from writes at Mesibo to what `DirectoryService` answers.
 
+mod rights;
+mod walk;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -10,19 +13,16 @@ use std::{
 };
 
 use mesibo_grpc::proto::{
-    CreateGroupRequest, CreateUserRequest, DeleteUserRequest, EditGroupMembersRequest,
-    EditUserRequest, EntryState, ListUsersRequest, LookupGroupRequest, LookupUserRequest,
-    RegenerateUserTokenRequest, SearchGroupMembersRequest, SearchGroupsRequest, SearchUsersRequest,
-    UserEntry, directory_service_client::DirectoryServiceClient,
-    edit_group_members_request::Action, group_service_client::GroupServiceClient,
-    lookup_user_request::Key, user_service_client::UserServiceClient,
+    CreateUserRequest, DeleteUserRequest, EditUserRequest, EntryState, ListUsersRequest,
+    LookupGroupRequest, LookupUserRequest, SearchUsersRequest, UserEntry,
+    directory_service_client::DirectoryServiceClient, group_service_client::GroupServiceClient,
+    lookup_user_request::Key, message_service_client::MessageServiceClient,
+    user_service_client::UserServiceClient,
 };
 use tempfile::TempDir;
 use tonic::{Code, Request, Status, transport::Channel};
 
-use crate::support::{
-    Answer, Backend, Facade, Process, backend::Recorded, facade::soon, process::command, told,
-};
+use crate::support::{Answer, Backend, Facade, Process, backend::Recorded, facade::soon, told};
 
 /// A backend that holds users.
 #[derive(Clone, Default)]
@@ -81,6 +81,7 @@ impl World {
             }
             "groupadd" => r#"{"result": true, "group": {"gid": 9}}"#.to_owned(),
             "groupeditmembers" => r#"{"result": true}"#.to_owned(),
+            "message" => r#"{"result": true, "mid": 1}"#.to_owned(),
             _ if !users.values().any(|known| Some(*known) == uid) => {
                 r#"{"result": false, "error": "NOUSER"}"#.to_owned()
             }
@@ -101,16 +102,20 @@ impl World {
     }
 }
 
-fn serve(backend: &Backend, folder: &TempDir) -> Process {
-    let store = format!("sqlite:{}", folder.path().join("store.db").display());
-    let settings = [
-        "--store",
-        &store,
+/// The settings of a store in a file of a folder.
+fn sqlite(folder: &TempDir) -> Vec<String> {
+    let file = folder.path().join("store.db");
+    vec!["--store".into(), format!("sqlite:{}", file.display())]
+}
+
+fn serve(backend: &Backend, store: &[String]) -> Process {
+    let mut settings = vec![
         "--directory-lookup-interval",
         "50ms",
         "--default-deadline",
-        "2s",
+        "5s",
     ];
+    settings.extend(store.iter().map(String::as_str));
     Process::serve(&backend.url(), &settings)
 }
 
@@ -118,6 +123,7 @@ fn serve(backend: &Backend, folder: &TempDir) -> Process {
 struct Clients {
     users: UserServiceClient<Channel>,
     groups: GroupServiceClient<Channel>,
+    messages: MessageServiceClient<Channel>,
     directory: DirectoryServiceClient<Channel>,
 }
 
@@ -127,6 +133,7 @@ impl Clients {
         Self {
             users: UserServiceClient::new(channel.clone()),
             groups: GroupServiceClient::new(channel.clone()),
+            messages: MessageServiceClient::new(channel.clone()),
             directory: DirectoryServiceClient::new(channel),
         }
     }
@@ -188,136 +195,6 @@ fn reason(status: &Status) -> (Code, String) {
 }
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "one walk")]
-async fn a_team_works_by_address_over_two_servers_one_of_which_is_killed() {
-    let mesibo = Mesibo::default();
-    let backend = mesibo.start();
-    let folder = TempDir::new().unwrap();
-    let first = serve(&backend, &folder);
-    let second = serve(&backend, &folder);
-    let (mut one, mut other) = (Clients::of(&first).await, Clients::of(&second).await);
-
-    let uid = one.create("alice").await.unwrap();
-    one.create("*").await.unwrap();
-    let entry = other.entry("alice").await.unwrap();
-    assert_eq!(
-        (entry.uid, entry.state()),
-        (Some(uid), EntryState::Confirmed)
-    );
-    assert_eq!(other.look_up(Key::Uid(uid)).await.unwrap(), entry);
-    let edit = EditUserRequest {
-        address: Some("alice".into()),
-        active: Some(false),
-        ..EditUserRequest::default()
-    };
-    soon(other.users.edit_user(edit)).await.unwrap();
-    let token = RegenerateUserTokenRequest {
-        address: Some("*".into()),
-        app_id: "app".into(),
-        ..RegenerateUserTokenRequest::default()
-    };
-    let token = soon(one.users.regenerate_user_token(token)).await.unwrap();
-    assert_eq!(Some(token.into_inner().uid), mesibo.uid("*"));
-    let inactive = SearchUsersRequest {
-        active: Some(false),
-        ..SearchUsersRequest::default()
-    };
-    let found = soon(one.directory.search_users(inactive))
-        .await
-        .unwrap()
-        .into_inner();
-    assert_eq!(found.users.len(), 1);
-    assert_eq!(found.users[0].address.as_deref(), Some("alice"));
-
-    let group = CreateGroupRequest {
-        name: Some("friends".into()),
-        members: vec!["alice".into(), "bob".into()],
-        ..CreateGroupRequest::default()
-    };
-    let gid = soon(one.groups.create_group(group))
-        .await
-        .unwrap()
-        .into_inner()
-        .gid;
-    let add = EditGroupMembersRequest {
-        gid,
-        members: vec!["carol".into()],
-        action: Action::Add.into(),
-        permissions: None,
-    };
-    soon(other.groups.edit_group_members(add)).await.unwrap();
-    let of_alice = SearchGroupsRequest {
-        member_address: Some("alice".into()),
-        ..SearchGroupsRequest::default()
-    };
-    let groups = soon(other.directory.search_groups(of_alice.clone()))
-        .await
-        .unwrap();
-    let groups = groups.into_inner().groups;
-    assert_eq!(
-        (groups.len(), &*groups[0].name, groups[0].gid),
-        (1, "friends", Some(gid))
-    );
-    let group = soon(one.directory.lookup_group(LookupGroupRequest { gid }))
-        .await
-        .unwrap();
-    assert_eq!(group.into_inner().group.as_ref(), Some(&groups[0]));
-
-    // Killed between its intent and its answer.
-    mesibo.be_silent(true);
-    let killed = tokio::spawn(async move { one.create("dave").await });
-    let in_doubt = other.in_state("dave", EntryState::Uncertain).await;
-    assert_eq!(in_doubt.uid, None);
-    soon(async {
-        while mesibo.uid("dave").is_none() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
-    drop(first);
-    killed.await.unwrap().unwrap_err();
-    mesibo.be_silent(false);
-    // The other finds it out, once the lease has passed.
-    let found = other.in_state("dave", EntryState::Confirmed).await;
-    assert_eq!(found.uid, mesibo.uid("dave"));
-
-    other.delete("alice").await.unwrap();
-    let status = other.entry("alice").await.unwrap_err();
-    assert_eq!(reason(&status), (Code::NotFound, "NOT_IN_DIRECTORY".into()));
-    let left = soon(other.directory.search_groups(of_alice)).await.unwrap();
-    assert_eq!(left.into_inner().groups, []);
-    let members = SearchGroupMembersRequest {
-        gid,
-        ..SearchGroupMembersRequest::default()
-    };
-    let members = soon(other.directory.search_group_members(members))
-        .await
-        .unwrap();
-    let members: Vec<_> = members
-        .into_inner()
-        .members
-        .into_iter()
-        .map(|m| m.address)
-        .collect();
-    assert_eq!(members, ["bob", "carol"]);
-
-    drop(second);
-    forget(&folder, "dave");
-    let third = serve(&backend, &folder);
-    let status = Clients::of(&third).await.entry("dave").await.unwrap_err();
-    assert_eq!(status.code(), Code::NotFound);
-}
-
-fn forget(folder: &TempDir, address: &str) {
-    let store = format!("sqlite:{}", folder.path().join("store.db").display());
-    let app = ["store", "forget", "--app", "default", "--address", address];
-    let output = command(&[&app[..], &["--store", &store]].concat())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-}
-
-#[tokio::test]
 async fn an_address_that_the_directory_does_not_have_is_asked_for_at_mesibo() {
     let mesibo = Mesibo::default();
     let backend = mesibo.start();
@@ -352,7 +229,7 @@ async fn an_address_that_the_directory_does_not_have_is_asked_for_at_mesibo() {
     );
 
     let folder = TempDir::new().unwrap();
-    let server = serve(&backend, &folder);
+    let server = serve(&backend, &sqlite(&folder));
     let mut clients = Clients::of(&server).await;
     clients.delete("old").await.unwrap();
     assert_eq!(mesibo.uid("old"), None);
@@ -364,7 +241,7 @@ async fn a_user_that_mesibo_lost_is_marked_and_goes_and_one_that_it_lists_comes(
     let mesibo = Mesibo::default();
     let backend = mesibo.start();
     let folder = TempDir::new().unwrap();
-    let server = serve(&backend, &folder);
+    let server = serve(&backend, &sqlite(&folder));
     let mut clients = Clients::of(&server).await;
     clients.create("erin").await.unwrap();
     mesibo.remove("erin");
@@ -414,7 +291,7 @@ async fn a_page_token_holds_for_its_query_alone() {
     let mesibo = Mesibo::default();
     let backend = mesibo.start();
     let folder = TempDir::new().unwrap();
-    let server = serve(&backend, &folder);
+    let server = serve(&backend, &sqlite(&folder));
     let mut clients = Clients::of(&server).await;
     for address in ["h1", "h2", "h3"] {
         clients.create(address).await.unwrap();
