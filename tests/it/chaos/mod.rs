@@ -1,16 +1,18 @@
 //! Servers that are killed and stopped, and a database that crashes, under stock clients
-//! that repeat their calls: nothing is sent twice, and every answer is true.
+//! that repeat their calls: nothing is sent twice, and every answer is true. Users are written
+//! meanwhile: in the end the directory has every one that the backend holds, and no other.
 //!
 //! `CHAOS_SECONDS` sets for how long, for a longer soak, and `CHAOS_SEED` repeats the order
 //! of what is done to whom.
 
 mod clients;
 mod record;
+mod users;
 
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -54,6 +56,10 @@ const LEASE: Duration = DEADLINE
 /// The time from one disturbance to the next.
 const STEP: Duration = Duration::from_secs(2);
 
+/// The time after a crash of the database in which nothing else is done: a server that is
+/// killed before it has written what waited is said to lose it.
+const CALM: Duration = Duration::from_secs(3);
+
 /// A server, of which there is one process at a time.
 struct Replica {
     process: Option<Process>,
@@ -82,6 +88,7 @@ impl Replicas {
             &["--upstream-idle-timeout", "500ms"],
             &["--log", "warn,mesibo_grpc::cli=info"],
             &["--audit-log", "/dev/null"],
+            &["--directory-lookup-interval", "50ms"],
             more,
         ];
         let seed = setting("CHAOS_SEED", fastrand::u64(..));
@@ -157,6 +164,7 @@ impl Replicas {
 fn disturb(replicas: &mut Replicas, length: Duration, crash: impl Fn()) {
     let start = Instant::now();
     let mut crashes = [length / 3, length * 2 / 3].into_iter().peekable();
+    let mut calm_until = start;
     for step in 0.. {
         let next = start + STEP * (step + 1);
         while Instant::now() < next {
@@ -168,7 +176,8 @@ fn disturb(replicas: &mut Replicas, length: Duration, crash: impl Fn()) {
         }
         if crashes.next_if(|&at| at <= start.elapsed()).is_some() {
             crash();
-        } else {
+            calm_until = Instant::now() + CALM;
+        } else if Instant::now() >= calm_until {
             replicas.disturb(step as usize);
         }
     }
@@ -235,24 +244,39 @@ fn id(number: u64) -> Uuid {
 /// The whole run.
 fn chaos(replicas: usize, store: &str, more: &[&str], crash: impl Fn() + Send) {
     let length = Duration::from_secs(setting("CHAOS_SECONDS", 30));
-    let faults = Faults::new(fastrand::u64(..));
+    let faults = Faults::with_users(fastrand::u64(..));
     let backend = faults.backend(ANY_PORT);
     let mut replicas = Replicas::start(replicas, &backend, store, more);
     let record = Arc::<Mutex<Record>>::default();
     let Some(mut clients) = Clients::start(&replicas.addresses(), &record) else {
         return;
     };
-    thread::scope(|scope| {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let addresses: Vec<_> = replicas.addresses().into_iter().map(String::from).collect();
+    let is_over = AtomicBool::new(false);
+    let written = thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+            let is_over = || is_over.load(Ordering::SeqCst);
+            runtime.block_on(users::write_until(&addresses, is_over))
+        });
         let disturbing = scope.spawn(|| {
             disturb(&mut replicas, length, crash);
             faults.stop();
+            is_over.store(true, Ordering::SeqCst);
         });
         clients.send_until(|| disturbing.is_finished());
+        // It may have failed before it said so.
+        is_over.store(true, Ordering::SeqCst);
+        writing.join().unwrap()
     });
     let before = record.lock().unwrap().judge(&faults);
     thread::sleep(LEASE);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(repeat_all(&replicas, &record));
+    let directory = runtime.block_on(async {
+        let process = replicas.all[0].process.as_ref().expect("it runs");
+        users::settled(&process.channel().await).await
+    });
 
     let record = record.lock().unwrap();
     let after = record.judge(&faults);
@@ -261,7 +285,8 @@ fn chaos(replicas: usize, store: &str, more: &[&str], crash: impl Fn() + Send) {
     say(&format!(
         "ids: {numbers}, of which sent: {sent}, unknown: {unknown}, forgotten: {}\n\
          answers: {:#?}\nfaults injected: {:#?}\nservers killed: {}, stopped: {}\n\
-         sent twice: {}, contradictions: {}, undecided: {}\n",
+         sent twice: {}, contradictions: {}, undecided: {}\n\
+         writes of users: {written:#?}\nusers in the end: {}\n",
         record.forgotten(),
         record.answers,
         faults.injected(),
@@ -270,7 +295,13 @@ fn chaos(replicas: usize, store: &str, more: &[&str], crash: impl Fn() + Send) {
         after.sent_twice.len(),
         after.contradictions.len(),
         before.undecided.len(),
+        directory.len(),
     ));
+    assert_eq!(
+        users::differences(&directory, &faults),
+        Vec::<String>::new()
+    );
+    assert!(written["create: done"] > 20, "most users are made");
     assert_eq!(before, Verdict::default());
     assert_eq!(after, Verdict::default());
     assert!(numbers > 50 && sent > numbers / 2, "most messages are sent");

@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
+use super::users::Users;
 use crate::support::backend::{Accept, Answer, Backend, Recorded};
+
+/// The reply to what names a user that there is not.
+const REFUSAL: &str = r#"{"result": false, "error": "NOUSER"}"#;
 
 /// What became of a request that arrived whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +36,27 @@ struct Shared {
     random: Mutex<fastrand::Rng>,
     injected: Mutex<BTreeMap<&'static str, usize>>,
     fates: Mutex<HashMap<String, Vec<Fate>>>,
+    /// `None` if every user is said to be there.
+    users: Option<Mutex<Users>>,
 }
 
 impl Faults {
     pub fn new(seed: u64) -> Self {
+        Self::of(seed, None)
+    }
+
+    /// Those of a backend that holds users.
+    pub fn with_users(seed: u64) -> Self {
+        Self::of(seed, Some(Mutex::default()))
+    }
+
+    fn of(seed: u64, users: Option<Mutex<Users>>) -> Self {
         Self(Arc::new(Shared {
             on: AtomicBool::new(true),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             injected: Mutex::default(),
             fates: Mutex::default(),
+            users,
         }))
     }
 
@@ -70,6 +86,12 @@ impl Faults {
         fates.get(key).cloned().unwrap_or_default()
     }
 
+    /// The uids of the users that the backend holds, by address.
+    pub fn users(&self) -> BTreeMap<String, u64> {
+        let users = self.0.users.as_ref();
+        users.map_or_else(BTreeMap::new, |users| users.lock().unwrap().uids())
+    }
+
     fn accept(&self) -> Accept {
         match self.random(20) {
             0 => self.inject("accept and close", Accept::Close),
@@ -79,11 +101,32 @@ impl Faults {
     }
 
     fn answer(&self, request: &Recorded) -> Answer {
+        if let Some(answer) = self.answer_of_users(request) {
+            return answer;
+        }
         let good = good(request);
         let (fate, answer) = self.choose(&good);
         let fates = &mut self.0.fates.lock().unwrap();
         fates.entry(key(request)).or_default().push(fate);
         answer
+    }
+
+    /// The answer to an operation on users, if the backend holds any.
+    fn answer_of_users(&self, request: &Recorded) -> Option<Answer> {
+        let users = &mut *self.0.users.as_ref()?.lock().unwrap();
+        match request.get("op")? {
+            "usersget" => return Some(Answer::ok(users.list(request))),
+            "useradd" | "userset" | "userdel" => {}
+            _ => return None,
+        }
+        let Some(good) = users.reply(request) else {
+            return Some(Answer::ok(REFUSAL));
+        };
+        let (fate, answer) = self.choose(&good);
+        if fate == Fate::Done {
+            users.carry_out(request);
+        }
+        Some(answer)
     }
 
     fn choose(&self, good: &str) -> (Fate, Answer) {
@@ -120,7 +163,7 @@ impl Faults {
                 (Fate::NotTakenUp, self.inject("HTTP 429", answer))
             }
             12 => {
-                let answer = Answer::ok(r#"{"result": false, "error": "NOUSER"}"#);
+                let answer = Answer::ok(REFUSAL);
                 (Fate::Refused, self.inject("refusal", answer))
             }
             13..=18 => done(

@@ -4,6 +4,7 @@
 //! `FAULT_CALLS` sets how many, for a longer soak, and `FAULT_SEED` repeats a run.
 
 pub mod backend;
+mod users;
 
 use std::{
     collections::HashSet,
