@@ -95,7 +95,7 @@ fn sides(rule: &Value) -> (Vec<Option<Value>>, Vec<Option<Value>>) {
     let field = rule["field"].as_str().unwrap();
     let (broken, kept) = match rule["reason"].as_str().unwrap() {
         "REQUIRED" => match field {
-            "recipient" => return (vec![None], Vec::new()),
+            "recipient" | "key" => return (vec![None], Vec::new()),
             "members" => (vec![json!([])], vec![json!(["a"])]),
             "action" => (vec![json!(0)], vec![json!(1), json!(2)]),
             _ => (vec![json!("")], vec![json!("x")]),
@@ -114,8 +114,9 @@ fn sides(rule: &Value) -> (Vec<Option<Value>>, Vec<Option<Value>>) {
         "ZERO" => (vec![json!(0)], vec![json!(1), json!(u64::MAX.to_string())]),
         "OUT_OF_RANGE" if rule["max"].is_u64() => {
             let (min, max) = (number("min"), number("max"));
-            let broken = vec![json!(min - 1), json!(max + 1)];
-            (broken, vec![json!(min), json!(max)])
+            let below = min.checked_sub(1).map(|below| json!(below));
+            let broken = below.into_iter().chain([json!(max + 1)]);
+            (broken.collect(), vec![json!(min), json!(max)])
         }
         "OUT_OF_RANGE" => {
             let (min, max) = (number("min_seconds"), number("max_seconds"));
@@ -155,9 +156,13 @@ fn sides(rule: &Value) -> (Vec<Option<Value>>, Vec<Option<Value>>) {
 /// The request with a value in a field of the table, whose `[]` is an entry of a list.
 fn with(rpc: &str, field: &str, value: Option<Value>) -> Fields {
     let mut request = valid(rpc).as_object().unwrap().clone();
-    if matches!(field, "recipient" | "gid") {
-        request.remove("to_address");
-    }
+    // What stands in the place of the field.
+    match field {
+        "recipient" | "gid" => request.remove("to_address"),
+        "key" | "uid" => request.remove("address"),
+        "address" => request.remove("uid"),
+        _ => None,
+    };
     if let Some(value) = value {
         match field.strip_suffix("[]") {
             Some(field) => request.insert(field.into(), json!([value])),
@@ -191,6 +196,18 @@ fn requests(rpc: &str, rule: &Value) -> (Vec<Fields>, Vec<Fields>) {
                 kept.push(one);
             }
             (vec![none], kept)
+        }
+        "CONFLICT" if rule["opaque"] == true => {
+            let with = |token: &str| with(rpc, field, Some(json!(token)));
+            (vec![with("00"), with("page 2")], vec![with("")])
+        }
+        "CONFLICT" if rule["without"].is_array() => {
+            let alone = with(rpc, field, Some(json!("a")));
+            let mut both = alone.clone();
+            for other in rule["without"].as_array().unwrap() {
+                both.insert(other.as_str().unwrap().into(), json!(1));
+            }
+            (vec![both], vec![alone])
         }
         "CONFLICT" => {
             let with = |action: &Value| {
