@@ -69,7 +69,10 @@ pub(super) async fn run(mut config: SandboxConfig) -> Result<(), Failure> {
 /// Prints, ready to paste, what to try first in the sandbox.
 fn greet(address: SocketAddr, api: &str, tokens: &Tokens) {
     let call = |method: &str, request: &str| {
-        format!("  grpcurl -plaintext -d '{request}' {address} mesibo.v1.{method}\n")
+        format!(
+            "  curl -H 'content-type: application/json' -d '{request}' \\\n    \
+             http://{address}/mesibo.v1.{method}\n"
+        )
     };
     let token = tokens.of_world(DEFAULT_WORLD).unwrap_or_default();
     let text = [
@@ -77,15 +80,15 @@ fn greet(address: SocketAddr, api: &str, tokens: &Tokens) {
         format!("{api}. Create two users and send a message:\n\n"),
         call(
             "UserService/CreateUser",
-            r#"{"address": "alice", "app_id": "demo"}"#,
+            r#"{"address": "alice", "appId": "demo"}"#,
         ),
         call(
             "UserService/CreateUser",
-            r#"{"address": "bob", "app_id": "demo"}"#,
+            r#"{"address": "bob", "appId": "demo"}"#,
         ),
         call(
             "MessageService/SendMessage",
-            r#"{"from_address": "alice", "to_address": "bob", "message": "Hello"}"#,
+            r#"{"fromAddress": "alice", "toAddress": "bob", "message": "Hello"}"#,
         ),
         format!(
             "\nSee what the emulator holds, and break it on purpose, on its page:\n\n  {}\n\n",

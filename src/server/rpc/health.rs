@@ -2,7 +2,7 @@
 //!
 //! It says whether this process serves, not whether Mesibo does: health that
 //! followed a shared upstream would take every replica away at once. So one state
-//! holds for the empty name and for each service of the contract. tonic-health's
+//! holds for the empty name, for each service of the contract, and for itself. tonic-health's
 //! own service does not fit: it says `SERVING` before anything serves, and ends the
 //! watch of an unknown name, which the protocol wants left open.
 
@@ -10,10 +10,11 @@ use std::{pin::Pin, sync::Arc};
 
 use tokio::sync::watch;
 use tokio_stream::{Stream, StreamExt as _, wrappers::WatchStream};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, server::NamedService};
 use tonic_health::pb::{
-    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
-    health_server::Health,
+    HealthCheckRequest, HealthCheckResponse,
+    health_check_response::ServingStatus,
+    health_server::{Health, HealthServer},
 };
 
 use super::usage::{Budget, Usage, WatchLimit, Watching};
@@ -120,7 +121,10 @@ fn extension<T: Clone + Send + Sync + 'static, R>(request: &Request<R>) -> &T {
 
 fn is_known(request: &HealthCheckRequest) -> bool {
     let name = request.service.as_str();
-    name.is_empty() || Policy::of_contract().any(|policy| policy.service() == name)
+    let itself = <HealthServer<HealthService> as NamedService>::NAME;
+    name.is_empty()
+        || name == itself
+        || Policy::of_contract().any(|policy| policy.service() == name)
 }
 
 fn response(status: ServingStatus) -> HealthCheckResponse {
