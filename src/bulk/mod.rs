@@ -4,6 +4,7 @@
 //!
 //! Imports run one way, from the first of this list to the last:
 //!
+//! - [`existing`]: users whom Mesibo had before, which go into the directory
 //! - [`mod@export`]: writes the users of a directory to a file
 //! - [`mod@transfer`]: sends the rows of a file, and gathers the answers
 //! - `server`: the server, and attempts at what it did not do
@@ -14,6 +15,7 @@
 //! - `kind`: what the kinds of files have in common
 //! - `rows`: the rows of a file, as CSV or JSON Lines
 
+pub mod existing;
 pub mod export;
 mod kind;
 pub mod messages;
@@ -27,6 +29,7 @@ pub mod users;
 
 use std::io::{self, Write as _};
 
+pub use existing::{ExistingJob, ExistingSummary, add_existing, check_existing};
 pub use export::{Export, export};
 pub use kind::Kind;
 pub use rows::Format;

@@ -97,11 +97,11 @@ pub fn check<K: Kind>(
     format: Format,
     out: &mut impl Write,
 ) -> Result<(u64, u64), String> {
-    let name = path.unwrap_or(Path::new("standard input"));
-    let wrong = |error: io::Error| cannot_read(name, &error);
+    let name = name(path);
+    let wrong = |error: io::Error| format!("cannot read {name}: {error}");
     let reader = open(path).map_err(wrong)?;
     let rows = Rows::new(reader, format, K::COLUMNS).map_err(wrong)?;
-    let mut rows = rows.map_err(|what| format!("{}: {what}", name.display()))?;
+    let mut rows = rows.map_err(|what| format!("{name}: {what}"))?;
     let (mut count, mut wrong_rows) = (0, 0);
     while let Some(row) = rows.next().map_err(wrong)? {
         count += 1;
@@ -111,7 +111,7 @@ pub fn check<K: Kind>(
         };
         wrong_rows += 1;
         for mistake in mistakes {
-            let written = writeln!(out, "{}:{}: {mistake}", name.display(), prepared.line);
+            let written = writeln!(out, "{name}:{}: {mistake}", prepared.line);
             written.map_err(|error| format!("cannot write: {error}"))?;
         }
     }
@@ -124,10 +124,7 @@ pub(super) fn read<K: Kind>(
     format: Format,
     selection: Selection,
 ) -> Result<Receiver<K::Request>, String> {
-    let name = path.map_or_else(
-        || "standard input".into(),
-        |path| path.display().to_string(),
-    );
+    let name = name(path);
     let wrong = |error: io::Error| format!("cannot read {name}: {error}");
     let reader = open(path).map_err(wrong)?;
     let (sender, receiver) = mpsc::channel(AHEAD);
@@ -182,7 +179,15 @@ fn id(seed: &[u8], number: u64) -> String {
         .to_string()
 }
 
-fn open(path: Option<&Path>) -> io::Result<Box<dyn BufRead + Send>> {
+/// What people know a file by.
+pub(super) fn name(path: Option<&Path>) -> String {
+    path.map_or_else(
+        || "standard input".into(),
+        |path| path.display().to_string(),
+    )
+}
+
+pub(super) fn open(path: Option<&Path>) -> io::Result<Box<dyn BufRead + Send>> {
     Ok(match path {
         Some(path) => Box::new(BufReader::with_capacity(BUFFER, File::open(path)?)),
         None => Box::new(BufReader::with_capacity(BUFFER, io::stdin())),

@@ -53,9 +53,9 @@ impl Bulk {
         Self {
             client,
             job: Job {
+                format,
                 results: named.or(beside).filter(|path| path != Path::new("-")),
                 file,
-                format,
                 rate: matches.get_one(command::RATE).copied(),
                 secrets: kind == FileKind::Messages || !matches.get_flag(command::NO_TOKENS),
             },
@@ -145,7 +145,14 @@ pub(super) async fn reach(client: &ClientConfig) -> Result<Server, Failure> {
 fn check<K: Kind>(job: &Job) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let checked = bulk::check::<K>(job.file.as_deref(), job.format, &mut out);
-    let flushed = out.flush();
+    checked_rows(checked, out.flush())
+}
+
+/// Says how many rows were checked, and how many of them have mistakes.
+pub(super) fn checked_rows(
+    checked: Result<(u64, u64), String>,
+    flushed: io::Result<()>,
+) -> Result<(), Failure> {
     let (rows, mistaken) = checked.map_err(Failure::new)?;
     flushed.map_err(|error| Failure::of("cannot write", &error))?;
     say(&format!("{rows} rows, {mistaken} of them with mistakes"));

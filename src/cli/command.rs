@@ -12,7 +12,7 @@ use mesibo_sandbox::DEFAULT_TOKEN;
 
 use super::call;
 use crate::config::{
-    ClientConfig, Config, HealthConfig, MigrateConfig, SandboxConfig, caller_name,
+    ClientConfig, Config, ExistingConfig, HealthConfig, MigrateConfig, SandboxConfig, caller_name,
     settings::{self, About, Places},
 };
 
@@ -63,6 +63,10 @@ pub(super) const RESULTS: &str = "results";
 pub(super) const RATE: &str = "rate";
 pub(super) const DRY_RUN: &str = "dry-run";
 pub(super) const NO_TOKENS: &str = "no-tokens";
+
+/// The arguments of `import users` for users whom Mesibo had before.
+pub(super) const EXISTING: &str = "existing";
+pub(super) const VERIFY: &str = "verify";
 
 /// Most rows a second that `--rate` may say.
 const MAX_RATE: f64 = 1_000_000.0;
@@ -123,6 +127,7 @@ pub(super) fn grammar() -> Command {
         .subcommand(of_file(
             &format!("{SEND} messages.csv"),
             Command::new(SEND).about("Send the messages of a file, by the thousand"),
+            &ClientConfig::settings(),
         ))
         .subcommand(
             Command::new(EXPORT)
@@ -283,12 +288,27 @@ fn import_users() -> Command {
     of_file(
         &format!("{IMPORT} {USERS} users.csv"),
         Command::new(USERS).about("Add the users of a file"),
+        &ExistingConfig::settings(),
     )
     .arg(
         Arg::new(NO_TOKENS)
             .long(NO_TOKENS)
             .help("Leave access tokens out of the results")
             .action(ArgAction::SetTrue),
+    )
+    .arg(
+        Arg::new(EXISTING)
+            .long(EXISTING)
+            .help("The file has users whom Mesibo has already: add them to the directory of the store, and nothing to Mesibo")
+            .action(ArgAction::SetTrue)
+            .conflicts_with_all([NO_TOKENS, RESULTS]),
+    )
+    .arg(
+        Arg::new(VERIFY)
+            .long(VERIFY)
+            .help("Ask Mesibo for each of them, through the running server, and add those alone whom it has")
+            .action(ArgAction::SetTrue)
+            .requires(EXISTING),
     )
 }
 
@@ -320,11 +340,11 @@ fn format() -> Arg {
 }
 
 /// The arguments of a command that sends the rows of a file.
-fn of_file(usage: &str, command: Command) -> Command {
+fn of_file(usage: &str, command: Command, settings: &[&'static About]) -> Command {
     let note = "The file is CSV with a header, or JSON Lines. Results are written as they come, and \
                 the same command again goes on where it stopped. The exit status is 0 if every row \
                 is done, 1 if one is not, and 2 for a wrong command line.";
-    with_settings(usage, command, &ClientConfig::settings(), note)
+    with_settings(usage, command, settings, note)
         .arg(
             Arg::new(FILE)
                 .help("The file; - is standard input")

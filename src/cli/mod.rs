@@ -4,6 +4,7 @@
 //! - `environment`: variables that look like settings and are none
 //! - `serve`, `check`, `sandbox`, `health`, `call`, `bulk`, `export`, `store`, `key`,
 //!   `completions`, `man`: a command each, but for `bulk`, which has `import users` and `send`
+//! - `existing`: `import users --existing`
 //! - `client`: the way of a command to a running server
 //! - `failure`: how a command ends badly
 
@@ -14,6 +15,7 @@ mod client;
 mod command;
 mod completions;
 mod environment;
+mod existing;
 mod export;
 mod failure;
 mod health;
@@ -36,13 +38,14 @@ use clap_complete::Shell;
 pub use bulk::Bulk;
 pub use call::Call;
 pub use check::Check;
+pub use existing::Existing;
 pub use export::Export;
 pub use failure::Failure;
 
 use crate::{
     config::{
-        self, ClientConfig, Config, Given, HealthConfig, MigrateConfig, Mistakes, Origin,
-        SandboxConfig, settings::About, settings::Places,
+        self, ClientConfig, Config, ExistingConfig, Given, HealthConfig, MigrateConfig, Mistakes,
+        Origin, SandboxConfig, settings::About, settings::Places,
     },
     telemetry::Format,
 };
@@ -64,6 +67,8 @@ pub enum Task {
     Bulk(Bulk),
     /// Write the users of a running server's directory to a file.
     Export(Export),
+    /// Add users whom Mesibo had before to the directory.
+    Existing(Existing),
     /// Bring the schema of the store up to date.
     Migrate(MigrateConfig),
     /// Delete a user of an app, by its address, from the directory.
@@ -116,6 +121,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> 
             .map(Task::Health)
             .map_err(wrong),
         [command::CALL] => call_of(matches).map_err(wrong),
+        [command::IMPORT, command::USERS] if matches.get_flag(command::EXISTING) => {
+            settled(ExistingConfig::read(lookup))
+                .map(|config| Task::Existing(Existing::new(matches, config)))
+                .map_err(wrong)
+        }
         [command::IMPORT, command::USERS] => bulk_of(bulk::FileKind::Users, matches).map_err(wrong),
         [command::SEND] => bulk_of(bulk::FileKind::Messages, matches).map_err(wrong),
         [command::EXPORT, command::USERS] => settled(ClientConfig::read(lookup))
@@ -197,6 +207,7 @@ impl Task {
             Self::Call(call) => Box::pin(call::run(call)).await,
             Self::Bulk(bulk) => Box::pin(bulk::run(bulk)).await,
             Self::Export(export) => Box::pin(export::run(export)).await,
+            Self::Existing(existing) => Box::pin(existing::run(existing)).await,
             Self::Migrate(config) => store::migrate(config).await,
             Self::Forget {
                 config,

@@ -12,7 +12,7 @@ use super::{
     reader::Reader,
     settings::{self, About},
 };
-use crate::files::Content;
+use crate::{files::Content, store};
 
 /// A running server, and how its client and it know each other.
 #[derive(Debug)]
@@ -59,6 +59,15 @@ pub struct ClientConfig {
     pub warnings: Vec<String>,
 }
 
+/// The settings of `import users --existing`.
+#[derive(Debug)]
+pub struct ExistingConfig {
+    /// The server that asks Mesibo, if it is to be asked, and the app.
+    pub client: ClientConfig,
+    /// The store whose directory the users go into.
+    pub store: store::Config,
+}
+
 impl HealthConfig {
     /// Reads the settings of `health`, as [`Config::read`](super::Config::read) those of
     /// `serve`.
@@ -98,6 +107,32 @@ impl ClientConfig {
         let lookup = |about| lookup(about).map(Into::into);
         let mut reader = Reader::with_file(&lookup, in_client_file);
         let config = reader.client();
+        reader.finish(config)
+    }
+
+    /// The settings that [`Self::read`] looks up.
+    #[must_use]
+    pub fn settings() -> Vec<&'static About> {
+        looked_up(|lookup| Self::read(lookup).map(drop))
+    }
+}
+
+impl ExistingConfig {
+    /// Reads the settings of `import users --existing`, as
+    /// [`Config::read`](super::Config::read) those of `serve`.
+    ///
+    /// # Errors
+    ///
+    /// If any setting is wrong.
+    pub fn read<G: Into<Given>>(
+        lookup: impl Fn(&'static About) -> Option<G>,
+    ) -> Result<Self, Mistakes> {
+        let lookup = |about| lookup(about).map(Into::into);
+        let mut reader = Reader::with_file(&lookup, in_client_file);
+        // The warnings of both are the client's.
+        let store = reader.store();
+        let client = reader.client();
+        let config = Self { client, store };
         reader.finish(config)
     }
 

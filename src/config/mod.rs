@@ -52,7 +52,7 @@ use callers::{CallerFile, Surroundings, TlsKind};
 use reader::Reader;
 use settings::About;
 
-pub use client::{ClientConfig, HealthConfig, ServerAddress};
+pub use client::{ClientConfig, ExistingConfig, HealthConfig, ServerAddress};
 pub use emulator::EmulatorConfig;
 pub use mistakes::{Given, Mistakes, Origin};
 pub(crate) use mistakes::{nearest, suggestion};

@@ -322,6 +322,15 @@ pub fn problems(request: &CreateUserRequest) -> Vec<(String, String)> {
     checks.problems()
 }
 
+/// The rules that the uid and the address of a user break, by field.
+#[must_use]
+pub fn existing_problems(uid: u64, address: &str) -> Vec<(String, String)> {
+    let mut checks = Checks::default();
+    checks.id("uid", uid);
+    checks.address("address", address);
+    checks.problems()
+}
+
 /// Checks the rules of a user, and gives the expiry of its token in minutes.
 fn check(rules: &mut Checks, request: &CreateUserRequest) -> Option<u64> {
     rules.address("address", &request.address);

@@ -10,6 +10,7 @@
 
 mod config;
 mod database;
+mod direct;
 pub mod directory;
 mod durable;
 mod engine;
@@ -39,12 +40,13 @@ use uuid::Uuid;
 
 pub use self::{
     config::{Config, Location, LocationError},
+    direct::DirectDirectory,
     directory::Directory,
     error::{Error, OpenError},
     inspect::{Schema, inspect},
     metrics::StoreMetrics,
     observer::{ClaimResult, DirectoryResult, Event, NoObserver, Observer, SettleResult},
-    open::{Opened, forget, migrate, open, open_all},
+    open::{Opened, migrate, open, open_all},
     ticket::{SendPermit, Settling, Ticket},
 };
 

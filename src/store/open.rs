@@ -15,10 +15,7 @@ use tokio::{
 use super::{
     Config, Location, OpenError, Store,
     database::{Database, SWEEP_BATCH, Sweep},
-    directory::{
-        Backend, Directory, Handle, Jobs, POSTGRES_STATEMENTS, SQLITE_STATEMENTS, forget_steps,
-        keep,
-    },
+    directory::{Backend, Directory, Handle, Jobs, POSTGRES_STATEMENTS, SQLITE_STATEMENTS, keep},
     durable::Durable,
     engine::Engine,
     memory::Memory,
@@ -126,34 +123,6 @@ pub async fn migrate(config: &Config) -> Result<(), OpenError> {
         Location::Postgres(url) => {
             postgres::open(url, config).await?.close().await;
             Ok(())
-        }
-    }
-}
-
-/// Forgets a user of an app, with its places in groups, and does nothing else: for what
-/// Mesibo no longer has.
-///
-/// # Errors
-///
-/// As [`open`], and if the database refuses.
-pub async fn forget(config: &Config, app: &str, address: &str) -> Result<(), OpenError> {
-    let failed = |failure: super::database::Failure| OpenError::Failed(failure.cause.into());
-    match &config.location {
-        Location::Memory => Ok(()),
-        Location::Sqlite(file) => {
-            let file = sqlite::open(file, config).await?;
-            let steps = forget_steps(&SQLITE_STATEMENTS, app, address);
-            let forgotten = sqlite::Directory::new(file.clone()).run(&steps).await;
-            file.close().await;
-            forgotten.map_err(failed)
-        }
-        Location::Postgres(url) => {
-            let pool = postgres::open(url, config).await?;
-            let steps = forget_steps(&POSTGRES_STATEMENTS, app, address);
-            let directory = postgres::Directory::new(&pool, config.timeout);
-            let forgotten = directory.run(&steps).await;
-            pool.close().await;
-            forgotten.map_err(failed)
         }
     }
 }

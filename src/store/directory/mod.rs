@@ -12,6 +12,7 @@
 
 mod batch;
 mod entry;
+mod existing;
 mod finding;
 mod handle;
 mod keeper;
@@ -28,6 +29,7 @@ use tokio::time::Instant;
 
 pub(super) use self::{
     batch::forget_steps,
+    existing::{conflicts_of, existing_fetch, existing_steps},
     handle::{Handle, Jobs},
     keeper::keep,
     rows::{Backend, Bind, Columns, Fetch, Row, Step},
@@ -35,6 +37,7 @@ pub(super) use self::{
 };
 pub use self::{
     entry::{GroupEntry, MemberEntry, Permissions, UserEntry},
+    existing::{Conflict, ExistingUser},
     finding::{Due, Finding},
     query::{GroupAfter, GroupQuery, MemberQuery, UserKey, UserQuery},
     write::{Fate, GroupChange, Intent, SeenMember, SeenUser, Write, Written},

@@ -7,12 +7,12 @@ use tokio::time::Instant;
 
 use super::{LONG, Server, sqlite_config};
 use crate::store::{
-    Config, Directory, Location, NoObserver, Store,
+    Config, DirectDirectory, Directory, Location, NoObserver, Store,
     directory::{
-        Fate, Finding, GroupAfter, GroupChange, GroupQuery, Intent, MemberQuery, Permissions,
-        SeenMember, SeenUser, UserEntry, UserKey, UserQuery, Write,
+        Conflict, ExistingUser, Fate, Finding, GroupAfter, GroupChange, GroupQuery, Intent,
+        MemberQuery, Permissions, SeenMember, SeenUser, UserEntry, UserKey, UserQuery, Write,
     },
-    forget, open_all,
+    open_all,
 };
 
 pub(super) const APP: &str = "shop \"1\"";
@@ -621,6 +621,7 @@ async fn the_directory_in_sqlite_keeps_every_promise() {
     all(&store).await;
     store.store.close().await;
     forgets(&sqlite_config(&file)).await;
+    adds_existing_users(&sqlite_config(&file)).await;
 }
 
 #[tokio::test]
@@ -633,6 +634,7 @@ async fn the_directory_in_postgres_keeps_every_promise() {
     all(&store).await;
     store.store.close().await;
     forgets(&config).await;
+    adds_existing_users(&config).await;
 }
 
 #[tokio::test]
@@ -649,8 +651,81 @@ async fn memory_and_a_store_without_one_have_no_directory() {
     }
 }
 
+async fn adds_existing_users(config: &Config) {
+    let user = |uid, address: &str| ExistingUser {
+        uid,
+        address: address.into(),
+        name: Some("A \0 name".into()),
+        active: Some(true),
+        flags: None,
+    };
+    let store = opened(config).await;
+    let app: Arc<str> = APP.into();
+    let listed = [("o3", 3_003), ("o4", 3_004)].map(|(address, uid)| SeenUser {
+        uid,
+        address: address.into(),
+        active: None,
+        flags: None,
+    });
+    store
+        .directory
+        .saw_users(&app, Instant::now(), listed.into());
+    let edit = Write::EditUser {
+        uid: 3_005,
+        flags: Some(1),
+        active: None,
+    };
+    store.write(edit, Fate::Done { id: None }).await;
+    std::mem::forget(store.begin(create("o6")).await);
+
+    let direct = DirectDirectory::open(config).await.unwrap();
+    let add = async |users: &[ExistingUser], is_verified| {
+        direct.add_existing(APP, users, is_verified).await.unwrap()
+    };
+    let new = [
+        user(3_001, "o1"),
+        user(u64::MAX - 1, "o2"),
+        user(3_005, "o5"),
+    ];
+    for _ in 0..2 {
+        assert_eq!(add(&new, false).await, []);
+    }
+    for user in &new {
+        let entry = store.uid(user.uid).await.unwrap();
+        assert!(entry.is_confirmed && entry.name.as_deref() == Some("A \u{fffd} name"));
+        assert_eq!(entry.address.as_ref(), Some(&user.address));
+    }
+    assert_eq!(store.uid(3_005).await.unwrap().flags, Some(1));
+    // Only what Mesibo was asked for is confirmed.
+    for is_verified in [false, true] {
+        assert_eq!(add(&[user(3_003, "o3")], is_verified).await, []);
+        assert_eq!(store.user("o3").await.unwrap().is_confirmed, is_verified);
+    }
+    let before = (store.user("o1").await, store.user("o6").await);
+    let otherwise = [user(4_001, "o1"), user(3_001, "o7"), user(3_006, "o6")];
+    let conflict = |index, uid, address: Option<&str>| Conflict {
+        index,
+        uid,
+        address: address.map(Into::into),
+    };
+    assert_eq!(
+        add(&otherwise, true).await,
+        [
+            conflict(0, Some(3_001), None),
+            conflict(1, None, Some("o1")),
+            conflict(2, None, None),
+        ]
+    );
+    assert_eq!((store.user("o1").await, store.user("o6").await), before);
+    assert!(!store.user("o4").await.unwrap().is_confirmed);
+    direct.close().await;
+    store.store.close().await;
+}
+
 async fn forgets(config: &Config) {
-    forget(config, APP, "n001").await.unwrap();
+    let direct = DirectDirectory::open(config).await.unwrap();
+    direct.forget(APP, "n001").await.unwrap();
+    direct.close().await;
     let store = opened(config).await;
     assert_eq!(store.user("n001").await, None);
     assert!(store.user("n002").await.is_some());

@@ -1,5 +1,6 @@
 //! The directory, from writes at Mesibo to what `DirectoryService` answers.
 
+mod existing;
 mod rights;
 mod walk;
 

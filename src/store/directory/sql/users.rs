@@ -12,6 +12,8 @@ const DOUBT: &str = "UPDATE directory_users AS t SET state = 1, check_at = {now}
 /// What lets a list change an entry: no write of it since the list was asked for.
 const UNCHANGED: &str = "t.state = 0 AND t.changed < {now} - r.age";
 
+const EXISTING: &str = "app address uid:n name active:n flags:n n:n";
+
 const SEEN: &str = "app address uid:n active:n flags:n age:n";
 
 /// The statements of users.
@@ -28,6 +30,11 @@ pub(in crate::store::directory) struct UserStatements {
     pub(in crate::store::directory) missed: String,
     pub(in crate::store::directory) seen: [String; 5],
     pub(in crate::store::directory) forget: [String; 2],
+    pub(in crate::store::directory) existing: [String; 2],
+    /// Confirms those of them that only a list of Mesibo's has brought by.
+    pub(in crate::store::directory) existing_confirmed: String,
+    /// Those whom the directory has otherwise. The id is the number of the row.
+    pub(in crate::store::directory) existing_otherwise: String,
     pub(in crate::store::directory) by_uid: String,
     pub(in crate::store::directory) by_address: String,
     /// Of users that may be enabled or not, that are enabled, and that are not.
@@ -84,6 +91,25 @@ impl UserStatements {
                 let entry = format!("{table} AS t ON {}", by("address"));
                 of.delete((table, "t"), "app address", &entry, "true")
             }),
+            existing: existing(of),
+            existing_confirmed: of.rows(
+                EXISTING,
+                "UPDATE directory_users AS t SET
+                    name = COALESCE(t.name, r.name),
+                    state = 0, check_at = {now}, checks = 0, changed = {now}
+                FROM r WHERE t.app = r.app AND t.address = r.address AND t.uid = r.uid
+                    AND t.state = 1 AND t.ticket = 0",
+            ),
+            existing_otherwise: of.rows(
+                EXISTING,
+                "SELECT r.n, t.uid, o.address, CAST(NULL AS text), CAST(NULL AS bigint),
+                    CAST(NULL AS bigint), CAST(0 AS bigint), CAST(0 AS bigint), CAST(0 AS bigint)
+                FROM r
+                LEFT JOIN directory_users AS t ON t.app = r.app AND t.address = r.address
+                LEFT JOIN directory_users AS o ON o.app = r.app AND o.uid = r.uid
+                WHERE t.uid IS NULL OR t.uid <> r.uid
+                ORDER BY r.n",
+            ),
             by_uid: one("t.uid = $2"),
             by_address: one("t.address = $2"),
             page: [page(""), page("AND t.active = 1"), page("AND t.active = 0")],
@@ -138,6 +164,32 @@ fn created(of: &Dialect) -> [String; 3] {
                 check_at = excluded.check_at,
                 checks = 0,
                 changed = excluded.changed",
+        ),
+    ]
+}
+
+fn existing(of: &Dialect) -> [String; 2] {
+    [
+        // Only its uid was known.
+        of.rows(
+            EXISTING,
+            "UPDATE directory_users AS t SET
+                address = r.address, name = COALESCE(t.name, r.name), changed = {now}
+            FROM r WHERE t.app = r.app AND t.uid = r.uid AND t.address IS NULL
+                AND t.state <> 2 AND NOT EXISTS (
+                    SELECT 1 FROM directory_users AS o
+                    WHERE o.app = r.app AND o.address = r.address)",
+        ),
+        of.rows(
+            EXISTING,
+            "INSERT INTO directory_users
+                (app, address, uid, name, active, flags, state, check_at, created, changed)
+            SELECT app, address, uid, name, active, flags, 0, {now}, {now}, {now} FROM r
+            WHERE NOT EXISTS (
+                SELECT 1 FROM directory_users AS o
+                WHERE o.app = r.app AND o.uid = r.uid)
+            ORDER BY app, address
+            ON CONFLICT DO NOTHING",
         ),
     ]
 }
