@@ -13,13 +13,13 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
 
 use super::{
-    Server,
     kind::Values,
     progress::{INTERVAL, Progress},
     rows::{Column, Format, Mistake, Row, Rows},
+    server::{Attempts, Server, text_of},
     source,
 };
 use crate::{
@@ -31,27 +31,16 @@ use crate::{
     },
 };
 
+/// Those of `export users`, of which the last three are not used.
 const COLUMNS: &[Column] = &[
-    Column {
-        name: "uid",
-        required: true,
-    },
-    Column {
-        name: "address",
-        required: true,
-    },
-    Column {
-        name: "name",
-        required: false,
-    },
-    Column {
-        name: "active",
-        required: false,
-    },
-    Column {
-        name: "flags",
-        required: false,
-    },
+    Column::required("uid"),
+    Column::required("address"),
+    Column::optional("name"),
+    Column::optional("active"),
+    Column::optional("flags"),
+    Column::optional("state"),
+    Column::optional("created"),
+    Column::optional("changed"),
 ];
 
 /// How many users are written together.
@@ -59,12 +48,6 @@ const BATCH: usize = 1_000;
 
 /// How many users are asked for at a time.
 const IN_FLIGHT: usize = 16;
-
-/// How often a user is asked for whose call fails for a reason that passes.
-const MAX_ATTEMPTS: u32 = 5;
-
-/// The pause before the second of them, which doubles.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Stands for any text in an address that Mesibo is asked for.
 const WILDCARD: char = '*';
@@ -165,7 +148,7 @@ pub async fn add_existing(
             .await;
         let conflicts = conflicts.map_err(|error| error.to_string())?;
         for conflict in &conflicts {
-            reading.refuse(numbers[conflict.index], &text_of(conflict))?;
+            reading.refuse(numbers[conflict.index], &conflict_text(conflict))?;
         }
         reading.added(users.len() - conflicts.len());
     }
@@ -340,28 +323,26 @@ fn user_of(row: Row) -> Result<ExistingUser, Vec<Mistake>> {
     }
 }
 
-/// Asks Mesibo for a user. Gives what is otherwise there, or why it could not be asked.
+/// Asks Mesibo for a user. Gives what is otherwise there, or why nobody can ask for it.
 ///
 /// # Errors
 ///
-/// If it is no use to ask for any other.
+/// If the server does not answer, or refuses, for as long as it is worth asking.
 async fn verify(server: &Server, user: &ExistingUser) -> Result<Option<String>, String> {
     if user.address.contains(WILDCARD) {
         let why = "Mesibo takes the * in the address for a wildcard: it cannot be asked for";
         return Ok(Some(why.into()));
     }
-    let mut attempt = 1;
+    let mut attempts = Attempts::default();
     loop {
-        match list(server, &user.address).await {
+        let status = match list(server, &user.address).await {
             Ok(users) => return Ok(difference(user, &users)),
-            Err(status) if !may_pass(&status) => return Err(text_of_status(&status)),
-            Err(status) if attempt == MAX_ATTEMPTS => {
-                let why = format!("Mesibo could not be asked: {}", text_of_status(&status));
-                return Ok(Some(why));
-            }
-            Err(_) => sleep(PAUSE * 2_u32.pow(attempt - 1)).await,
+            Err(status) => status,
+        };
+        match attempts.fail(&status) {
+            Some(pause) => sleep(pause).await,
+            None => return Err(text_of(&status)),
         }
-        attempt += 1;
     }
 }
 
@@ -387,19 +368,7 @@ fn difference(user: &ExistingUser, listed: &[User]) -> Option<String> {
     }
 }
 
-/// Whether another attempt may go better.
-fn may_pass(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::Unavailable | Code::Unknown | Code::DeadlineExceeded | Code::ResourceExhausted
-    )
-}
-
-fn text_of_status(status: &Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
-}
-
-fn text_of(conflict: &Conflict) -> String {
+fn conflict_text(conflict: &Conflict) -> String {
     let Conflict { uid, address, .. } = conflict;
     match (uid, address) {
         (Some(uid), _) => format!("the directory has the uid {uid} for this address"),

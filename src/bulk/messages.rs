@@ -22,34 +22,13 @@ pub struct Messages;
 
 impl Kind for Messages {
     const COLUMNS: &'static [Column] = &[
-        Column {
-            name: "from_address",
-            required: true,
-        },
-        Column {
-            name: "message",
-            required: true,
-        },
-        Column {
-            name: "to_address",
-            required: false,
-        },
-        Column {
-            name: "gid",
-            required: false,
-        },
-        Column {
-            name: "message_type",
-            required: false,
-        },
-        Column {
-            name: "expiry",
-            required: false,
-        },
-        Column {
-            name: "request_id",
-            required: false,
-        },
+        Column::required("from_address"),
+        Column::required("message"),
+        Column::optional("to_address"),
+        Column::optional("gid"),
+        Column::optional("message_type"),
+        Column::optional("expiry"),
+        Column::optional("request_id"),
     ];
     const RESULTS: &'static [&'static str] = &["message_id"];
     const ONCE: bool = true;

@@ -33,6 +33,24 @@ pub struct Column {
     pub required: bool,
 }
 
+impl Column {
+    /// A column that a CSV file must have.
+    pub(super) const fn required(name: &'static str) -> Self {
+        Self {
+            name,
+            required: true,
+        }
+    }
+
+    /// A column that a CSV file may have.
+    pub(super) const fn optional(name: &'static str) -> Self {
+        Self {
+            name,
+            required: false,
+        }
+    }
+}
+
 /// What is wrong with a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mistake {
@@ -400,16 +418,7 @@ fn parse(raw: &[u8]) -> io::Result<ByteRecord> {
 mod tests {
     use super::*;
 
-    const COLUMNS: &[Column] = &[
-        Column {
-            name: "a",
-            required: true,
-        },
-        Column {
-            name: "b",
-            required: false,
-        },
-    ];
+    const COLUMNS: &[Column] = &[Column::required("a"), Column::optional("b")];
 
     fn read(text: &[u8], format: Format) -> Result<Vec<Row>, String> {
         let mut rows = Rows::new(text, format, COLUMNS).unwrap()?;

@@ -21,30 +21,12 @@ pub struct Users;
 
 impl Kind for Users {
     const COLUMNS: &'static [Column] = &[
-        Column {
-            name: "address",
-            required: true,
-        },
-        Column {
-            name: "app_id",
-            required: true,
-        },
-        Column {
-            name: "name",
-            required: false,
-        },
-        Column {
-            name: "token_expiry",
-            required: false,
-        },
-        Column {
-            name: "active",
-            required: false,
-        },
-        Column {
-            name: "max_groups",
-            required: false,
-        },
+        Column::required("address"),
+        Column::required("app_id"),
+        Column::optional("name"),
+        Column::optional("token_expiry"),
+        Column::optional("active"),
+        Column::optional("max_groups"),
     ];
     const RESULTS: &'static [&'static str] = &["uid", "access_token"];
     // A repeat gives the user another token, and nothing else.

@@ -102,6 +102,15 @@ async fn users_of_a_file_are_used_by_address_with_no_question_to_mesibo() {
         assert_eq!(edited, (Some("userset"), Some(&*uid.to_string())));
     }
     assert_eq!(backend.requests().len(), 2);
+
+    // What a server exports, another directory takes.
+    let other = Import::of("");
+    let address = format!("http://{}", server.address);
+    let exported = command(&["export", "users", &other.file(), "--address", &address]).output();
+    assert!(exported.unwrap().status.success());
+    let (status, told, summary) = other.run(&OF_APP);
+    assert_eq!(summary, "3 rows: 3 are in the directory");
+    assert_eq!((status, told), (Some(0), Vec::new()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
