@@ -69,8 +69,7 @@ func (w walker) walk(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	second, err := w.users.CreateUser(ctx, &mesibov1.CreateUserRequest{Address: bob, AppId: appID})
-	if err != nil {
+	if _, err := w.users.CreateUser(ctx, &mesibov1.CreateUserRequest{Address: bob, AppId: appID}); err != nil {
 		return err
 	}
 	fmt.Println("created", alice, "and", bob)
@@ -85,10 +84,10 @@ func (w walker) walk(ctx context.Context) error {
 	if err := w.streamNotes(ctx); err != nil {
 		return err
 	}
-	if err := w.edit(ctx, first.Uid, gid); err != nil {
+	if err := w.edit(ctx, alice, gid); err != nil {
 		return err
 	}
-	if err := w.replaceToken(ctx, second.Uid); err != nil {
+	if err := w.replaceToken(ctx, bob); err != nil {
 		return err
 	}
 
@@ -101,7 +100,7 @@ func (w walker) walk(ctx context.Context) error {
 		fmt.Println(failureOf(err))
 	}
 
-	return w.cleanUp(ctx, first.Uid, second.Uid, gid)
+	return w.cleanUp(ctx, first.Uid, gid)
 }
 
 // createTeam creates the group of the two users, and returns its id.
@@ -199,8 +198,8 @@ func (w walker) streamNotes(ctx context.Context) error {
 }
 
 // edit changes the user and the group.
-func (w walker) edit(ctx context.Context, uid, gid uint64) error {
-	if _, err := w.users.EditUser(ctx, &mesibov1.EditUserRequest{Uid: uid, Flags: proto.Uint32(1)}); err != nil {
+func (w walker) edit(ctx context.Context, address string, gid uint64) error {
+	if _, err := w.users.EditUser(ctx, &mesibov1.EditUserRequest{Address: proto.String(address), Flags: proto.Uint32(1)}); err != nil {
 		return err
 	}
 	if _, err := w.groups.EditGroup(ctx, &mesibov1.EditGroupRequest{Gid: gid, Name: proto.String("crew")}); err != nil {
@@ -211,11 +210,11 @@ func (w walker) edit(ctx context.Context, uid, gid uint64) error {
 }
 
 // replaceToken gives a user a new token, takes it away again, and lists who has one.
-func (w walker) replaceToken(ctx context.Context, uid uint64) error {
-	if _, err := w.users.RegenerateUserToken(ctx, &mesibov1.RegenerateUserTokenRequest{Uid: uid, AppId: appID}); err != nil {
+func (w walker) replaceToken(ctx context.Context, address string) error {
+	if _, err := w.users.RegenerateUserToken(ctx, &mesibov1.RegenerateUserTokenRequest{Address: proto.String(address), AppId: appID}); err != nil {
 		return err
 	}
-	if _, err := w.users.DeleteUserToken(ctx, &mesibov1.DeleteUserTokenRequest{Uid: uid, AppId: proto.String(appID)}); err != nil {
+	if _, err := w.users.DeleteUserToken(ctx, &mesibov1.DeleteUserTokenRequest{Address: proto.String(address), AppId: proto.String(appID)}); err != nil {
 		return err
 	}
 	found, err := w.users.ListUsers(ctx, &mesibov1.ListUsersRequest{AddressPattern: proto.String("* go")})
@@ -233,9 +232,9 @@ func (w walker) replaceToken(ctx context.Context, uid uint64) error {
 }
 
 // cleanUp deletes what the walk created, and one user twice.
-func (w walker) cleanUp(ctx context.Context, first, second, gid uint64) error {
-	for _, uid := range []uint64{first, second} {
-		if _, err := w.users.DeleteUser(ctx, &mesibov1.DeleteUserRequest{Uid: uid}); err != nil {
+func (w walker) cleanUp(ctx context.Context, uid, gid uint64) error {
+	for _, address := range []string{alice, bob} {
+		if _, err := w.users.DeleteUser(ctx, &mesibov1.DeleteUserRequest{Address: proto.String(address)}); err != nil {
 			return err
 		}
 	}
@@ -245,7 +244,7 @@ func (w walker) cleanUp(ctx context.Context, first, second, gid uint64) error {
 	fmt.Println("deleted the users and the group")
 
 	// What is gone already is often as good as deleted: the code tells.
-	_, err := w.users.DeleteUser(ctx, &mesibov1.DeleteUserRequest{Uid: first})
+	_, err := w.users.DeleteUser(ctx, &mesibov1.DeleteUserRequest{Uid: uid})
 	if status.Code(err) != codes.NotFound {
 		return err
 	}

@@ -61,24 +61,24 @@ public final class Walk {
                 .setAppId(APP_ID)
                 .setTokenExpiry(Duration.newBuilder().setSeconds(3600))
                 .build()).getUid();
-        long bob = users.createUser(CreateUserRequest.newBuilder()
+        users.createUser(CreateUserRequest.newBuilder()
                 .setAddress(BOB)
                 .setAppId(APP_ID)
-                .build()).getUid();
+                .build());
         System.out.println("created " + ALICE + " and " + BOB);
 
         long team = createTeam();
         sendMessages(team);
 
-        users.editUser(EditUserRequest.newBuilder().setUid(alice).setFlags(1).build());
+        users.editUser(EditUserRequest.newBuilder().setAddress(ALICE).setFlags(1).build());
         groups.editGroup(EditGroupRequest.newBuilder().setGid(team).setName("crew").build());
         System.out.println("edited the user and the group");
 
-        replaceToken(bob);
+        replaceToken(BOB);
         makeMistake();
 
-        users.deleteUser(DeleteUserRequest.newBuilder().setUid(alice).build());
-        users.deleteUser(DeleteUserRequest.newBuilder().setUid(bob).build());
+        users.deleteUser(DeleteUserRequest.newBuilder().setAddress(ALICE).build());
+        users.deleteUser(DeleteUserRequest.newBuilder().setAddress(BOB).build());
         groups.deleteGroup(DeleteGroupRequest.newBuilder().setGid(team).build());
         System.out.println("deleted the users and the group");
 
@@ -134,11 +134,11 @@ public final class Walk {
     }
 
     /** Gives a user a new token, takes it away again, and lists who has one. */
-    private void replaceToken(long uid) {
+    private void replaceToken(String address) {
         users.regenerateUserToken(
-                RegenerateUserTokenRequest.newBuilder().setUid(uid).setAppId(APP_ID).build());
+                RegenerateUserTokenRequest.newBuilder().setAddress(address).setAppId(APP_ID).build());
         users.deleteUserToken(
-                DeleteUserTokenRequest.newBuilder().setUid(uid).setAppId(APP_ID).build());
+                DeleteUserTokenRequest.newBuilder().setAddress(address).setAppId(APP_ID).build());
         var found = users.listUsers(
                 ListUsersRequest.newBuilder().setAddressPattern("* java").build());
         for (var user : found.getUsersList()) {

@@ -49,7 +49,7 @@ def walk(channel: grpc.Channel) -> None:
             address=ALICE, app_id=APP_ID, token_expiry=Duration(seconds=3600)
         )
     )
-    bob = users.CreateUser(CreateUserRequest(address=BOB, app_id=APP_ID))
+    users.CreateUser(CreateUserRequest(address=BOB, app_id=APP_ID))
     print(f"created {ALICE} and {BOB}")
 
     # What has a request_id is done once, however often it is repeated.
@@ -87,14 +87,12 @@ def walk(channel: grpc.Channel) -> None:
         if answer.HasField("status"):
             print(mesibo_client.Failure.of_item(answer.status))
 
-    users.EditUser(EditUserRequest(uid=alice.uid, flags=1))
+    users.EditUser(EditUserRequest(address=ALICE, flags=1))
     groups.EditGroup(EditGroupRequest(gid=group.gid, name="crew"))
     print("edited the user and the group")
 
-    users.RegenerateUserToken(
-        RegenerateUserTokenRequest(uid=bob.uid, app_id=APP_ID)
-    )
-    users.DeleteUserToken(DeleteUserTokenRequest(uid=bob.uid, app_id=APP_ID))
+    users.RegenerateUserToken(RegenerateUserTokenRequest(address=BOB, app_id=APP_ID))
+    users.DeleteUserToken(DeleteUserTokenRequest(address=BOB, app_id=APP_ID))
     found = users.ListUsers(ListUsersRequest(address_pattern="* python"))
     for user in found.users:
         state = "with" if user.HasField("access_token") else "without"
@@ -107,8 +105,8 @@ def walk(channel: grpc.Channel) -> None:
     except grpc.RpcError as error:
         print(mesibo_client.Failure.of(error))
 
-    users.DeleteUser(DeleteUserRequest(uid=alice.uid))
-    users.DeleteUser(DeleteUserRequest(uid=bob.uid))
+    users.DeleteUser(DeleteUserRequest(address=ALICE))
+    users.DeleteUser(DeleteUserRequest(address=BOB))
     groups.DeleteGroup(DeleteGroupRequest(gid=group.gid))
     print("deleted the users and the group")
 

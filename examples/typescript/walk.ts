@@ -25,7 +25,7 @@ async function walk(client: Client): Promise<void> {
     appId: APP_ID,
     tokenExpiry: { seconds: 3600n, nanos: 0 },
   });
-  const bob = await client.call(users, users.createUser, {
+  await client.call(users, users.createUser, {
     address: BOB,
     appId: APP_ID,
   });
@@ -60,12 +60,13 @@ async function walk(client: Client): Promise<void> {
     console.log(`sent a message to ${name}, ${known} an id`);
   }
 
-  await client.call(users, users.editUser, { uid: alice.uid, flags: 1 });
+  // By address: 0 is no uid.
+  await client.call(users, users.editUser, { uid: 0n, address: ALICE, flags: 1 });
   await client.call(groups, groups.editGroup, { gid, name: "crew" });
   console.log("edited the user and the group");
 
-  await client.call(users, users.regenerateUserToken, { uid: bob.uid, appId: APP_ID });
-  await client.call(users, users.deleteUserToken, { uid: bob.uid, appId: APP_ID });
+  await client.call(users, users.regenerateUserToken, { uid: 0n, address: BOB, appId: APP_ID });
+  await client.call(users, users.deleteUserToken, { uid: 0n, address: BOB, appId: APP_ID });
   const found = await client.call(users, users.listUsers, {
     addressPattern: "* typescript",
   });
@@ -86,8 +87,8 @@ async function walk(client: Client): Promise<void> {
     console.log(explain(error));
   }
 
-  await client.call(users, users.deleteUser, { uid: alice.uid });
-  await client.call(users, users.deleteUser, { uid: bob.uid });
+  await client.call(users, users.deleteUser, { uid: 0n, address: ALICE });
+  await client.call(users, users.deleteUser, { uid: 0n, address: BOB });
   await client.call(groups, groups.deleteGroup, { gid });
   console.log("deleted the users and the group");
 
