@@ -1,5 +1,7 @@
 //! A backend that answers every request in the same way, as fast as it can.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -9,29 +11,34 @@ use crate::{http1::request_length, process};
 
 const REPLY: &str = r#"{"op":"message","mid":1387628,"result":true}"#;
 
-/// Serves until its parent goes away.
-pub async fn serve() {
+/// The id of the next user that is made.
+static NEXT_UID: AtomicU64 = AtomicU64::new(1);
+
+/// Serves until its parent goes away. If it `has_users`, each request makes one.
+pub async fn serve(has_users: bool) {
     let listener = process::listen().await;
     let accept = async {
         loop {
             let (stream, _) = listener.accept().await.expect("it accepts");
             stream.set_nodelay(true).expect("it is a socket");
-            tokio::spawn(answer(stream));
+            tokio::spawn(answer(stream, has_users));
         }
     };
     process::until_the_parent_goes(accept).await;
 }
 
-async fn answer(mut stream: TcpStream) {
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{REPLY}",
-        REPLY.len()
-    );
+async fn answer(mut stream: TcpStream, has_users: bool) {
+    let fixed = response(REPLY);
     let mut buffer = Vec::with_capacity(64 * 1024);
     loop {
         while let Some((head, body)) = request_length(&buffer) {
             buffer.drain(..head + body);
-            if stream.write_all(answer.as_bytes()).await.is_err() {
+            let written = if has_users {
+                stream.write_all(response(&user()).as_bytes()).await
+            } else {
+                stream.write_all(fixed.as_bytes()).await
+            };
+            if written.is_err() {
                 return;
             }
         }
@@ -39,4 +46,19 @@ async fn answer(mut stream: TcpStream) {
             return;
         }
     }
+}
+
+/// A reply with a user of its own, and with the id of a message.
+fn user() -> String {
+    let uid = NEXT_UID.fetch_add(1, Ordering::Relaxed);
+    format!(
+        r#"{{"op":"any","user":{{"uid":"{uid}","token":"89314021d442"}},"mid":1387628,"result":true}}"#
+    )
+}
+
+fn response(reply: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{reply}",
+        reply.len()
+    )
 }

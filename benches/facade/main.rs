@@ -7,7 +7,7 @@
 //! compares with another build of the program; `-- --stores [URL]` shows what once-only
 //! calls cost, with a PostgreSQL at the URL as well; `-- --doors` shows what a call in JSON
 //! costs beside one by gRPC, and fails above its bar; `-- --streams` shows what items of
-//! streams cost beside calls. Each server is a
+//! streams cost beside calls, and `-- --directory` what the directory costs. Each server is a
 //! process of its own, and gets the same load in turn, in several rounds, so that other
 //! load of the machine affects all of them.
 
@@ -17,6 +17,7 @@
 mod against;
 mod backend;
 mod bars;
+mod directory;
 mod doors;
 mod growth;
 #[path = "../http1.rs"]
@@ -76,13 +77,14 @@ fn main() {
     let role = args.first().map(String::as_str);
     let is_fine = runtime.block_on(async {
         match role {
-            Some("backend") => backend::serve().await,
+            Some("backend") => backend::serve(args.get(1).is_some_and(|it| it == "users")).await,
             Some("bare") => yardsticks::bare().await,
             Some("plain") => yardsticks::plain(&args[1]).await,
             Some("--against") => against::measure(&args[1]).await,
             Some("--stores") => stores::measure(args.get(1), FULL).await,
             Some("--doors") => return doors::measure(FULL).await,
             Some("--streams") => streams::measure(FULL).await,
+            Some("--directory") => directory::measure(FULL).await,
             Some("--growth") => growth::measure(SHORT).await,
             Some("--short") => {
                 for _ in 0..TRIES {
