@@ -1,4 +1,4 @@
-//! What the backends of the benchmarks read of HTTP/1.1.
+//! What the backends of the benchmarks read and write of HTTP/1.1.
 
 /// The lengths of the head and of the body of the first request, if it is all there.
 pub fn request_length(buffer: &[u8]) -> Option<(usize, usize)> {
@@ -11,4 +11,12 @@ pub fn request_length(buffer: &[u8]) -> Option<(usize, usize)> {
         .and_then(|(_, value)| value.parse().ok())
         .unwrap_or(0);
     (buffer.len() >= head + body).then_some((head, body))
+}
+
+/// A response with a body.
+pub fn response(status: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }

@@ -7,7 +7,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{http1::request_length, process};
+use crate::{
+    http1::{request_length, response},
+    process,
+};
 
 const REPLY: &str = r#"{"op":"message","mid":1387628,"result":true}"#;
 
@@ -28,13 +31,15 @@ pub async fn serve(has_users: bool) {
 }
 
 async fn answer(mut stream: TcpStream, has_users: bool) {
-    let fixed = response(REPLY);
+    let fixed = response("200 OK", REPLY);
     let mut buffer = Vec::with_capacity(64 * 1024);
     loop {
         while let Some((head, body)) = request_length(&buffer) {
             buffer.drain(..head + body);
             let written = if has_users {
-                stream.write_all(response(&user()).as_bytes()).await
+                stream
+                    .write_all(response("200 OK", &user()).as_bytes())
+                    .await
             } else {
                 stream.write_all(fixed.as_bytes()).await
             };
@@ -53,12 +58,5 @@ fn user() -> String {
     let uid = NEXT_UID.fetch_add(1, Ordering::Relaxed);
     format!(
         r#"{{"op":"any","user":{{"uid":"{uid}","token":"89314021d442"}},"mid":1387628,"result":true}}"#
-    )
-}
-
-fn response(reply: &str) -> String {
-    format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{reply}",
-        reply.len()
     )
 }

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use mesibo_grpc::proto::{
@@ -16,7 +16,6 @@ use mesibo_grpc::proto::{
     user_service_client::UserServiceClient,
 };
 use tempfile::{NamedTempFile, TempDir};
-use tokio::task::JoinSet;
 use tonic::{
     Request,
     metadata::{Ascii, MetadataValue},
@@ -25,7 +24,7 @@ use tonic::{
 
 use crate::{
     Effort,
-    load::{first_answer, ratio},
+    load::{cpu_a_call, first_answer, median, ratio},
     process::{KEY, PROGRAM, Server, settings},
 };
 
@@ -52,7 +51,7 @@ struct Measured {
 impl Call {
     const ALL: [Self; 3] = [Self::Create, Self::LookUp, Self::Send];
 
-    async fn make(self, channel: &Channel, key: &MetadataValue<Ascii>, users: &AtomicU64) {
+    async fn make(self, channel: Channel, key: &MetadataValue<Ascii>, users: &AtomicU64) {
         let address = |number: u64| format!("user-{number}@example.com");
         match self {
             Self::Create => {
@@ -61,7 +60,7 @@ impl Call {
                     app_id: "bench".into(),
                     ..CreateUserRequest::default()
                 };
-                let mut client = UserServiceClient::new(channel.clone());
+                let mut client = UserServiceClient::new(channel);
                 client.create_user(with_key(request, key)).await.map(drop)
             }
             Self::LookUp => {
@@ -69,7 +68,7 @@ impl Call {
                 let request = LookupUserRequest {
                     key: Some(Key::Address(address(number))),
                 };
-                let mut client = DirectoryServiceClient::new(channel.clone());
+                let mut client = DirectoryServiceClient::new(channel);
                 client.lookup_user(with_key(request, key)).await.map(drop)
             }
             Self::Send => {
@@ -79,7 +78,7 @@ impl Call {
                     message: "x".repeat(100),
                     ..SendMessageRequest::default()
                 };
-                let mut client = MessageServiceClient::new(channel.clone());
+                let mut client = MessageServiceClient::new(channel);
                 client.send_message(with_key(request, key)).await.map(drop)
             }
         }
@@ -114,28 +113,17 @@ impl Measured {
         let endpoint = Endpoint::from_shared(url).expect("it is a URL");
         let channels: Vec<_> = (0..CONNECTIONS).map(|_| endpoint.connect_lazy()).collect();
         let key: MetadataValue<Ascii> = format!("Bearer {KEY}").parse().expect("it is ASCII");
-        let (cpu, end) = (self.server.cpu_time(), Instant::now() + time);
-        let mut workers = JoinSet::new();
-        for worker in 0..IN_FLIGHT {
+        let users = Arc::clone(&self.users);
+        cpu_a_call(&self.server, IN_FLIGHT, time, move |worker| {
             let channel = channels[worker % CONNECTIONS].clone();
-            let (key, users) = (key.clone(), Arc::clone(&self.users));
-            workers.spawn(async move {
-                let mut calls = 0_u32;
-                while Instant::now() < end {
-                    call.make(&channel, &key, &users).await;
-                    calls += 1;
-                }
-                calls
-            });
-        }
-        let calls: u32 = workers.join_all().await.into_iter().sum();
-        self.server.cpu_time().saturating_sub(cpu) / calls.max(1)
+            let (key, users) = (key.clone(), Arc::clone(&users));
+            async move { call.make(channel, &key, &users).await }
+        })
+        .await
     }
 
     fn median(&self, call: Call) -> Duration {
-        let mut times = self.times[call as usize].clone();
-        times.sort_unstable();
-        times[times.len() / 2]
+        median(self.times[call as usize].clone())
     }
 }
 

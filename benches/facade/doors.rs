@@ -1,6 +1,6 @@
 //! What a call in JSON costs beside the same one by gRPC, in the same process.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
@@ -9,11 +9,10 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use tokio::task::JoinSet;
 
 use crate::{
     Effort, LOADS,
-    load::{Load, ratio},
+    load::{Load, cpu_a_call, median, ratio},
     process::{KEY, Server},
     servers::{Kind, Servers},
 };
@@ -38,10 +37,7 @@ pub async fn measure(effort: Effort) -> bool {
             times.push(run(load, server, is_http1, effort.time).await);
         }
     }
-    let [grpc, json, json_http1] = times.map(|mut times| {
-        times.sort_unstable();
-        times[times.len() / 2]
-    });
+    let [grpc, json, json_http1] = times.map(median);
     println!("\n| call | CPU a call | of one by gRPC |\n|---|---|---|");
     for (name, time) in [
         ("gRPC", grpc),
@@ -73,28 +69,19 @@ async fn run(load: Load, server: &Server, is_http1: bool, time: Duration) -> Dur
         "http://{}/mesibo.v1.MessageService/SendMessage",
         server.address
     );
-    let (cpu, end) = (server.cpu_time(), Instant::now() + time);
-    let mut workers = JoinSet::new();
-    for worker in 0..load.in_flight {
-        let client = clients[worker % clients.len()].clone();
-        let (url, body) = (url.clone(), body.clone());
-        workers.spawn(async move {
-            let mut calls = 0_u32;
-            while Instant::now() < end {
-                let request = Request::post(&url)
-                    .header("content-type", "application/json")
-                    .header("authorization", format!("Bearer {KEY}"))
-                    .body(Full::new(body.clone()))
-                    .expect("it is a request");
-                let response = client.request(request).await.expect("it is answered");
-                assert!(response.status().is_success(), "no call fails");
-                let body = response.into_body().collect().await;
-                body.expect("it is whole");
-                calls += 1;
-            }
-            calls
-        });
-    }
-    let calls: u32 = workers.join_all().await.into_iter().sum();
-    server.cpu_time().saturating_sub(cpu) / calls.max(1)
+    cpu_a_call(server, load.in_flight, time, move |worker| {
+        let request = Request::post(&url)
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {KEY}"))
+            .body(Full::new(body.clone()))
+            .expect("it is a request");
+        let response = clients[worker % clients.len()].request(request);
+        async move {
+            let response = response.await.expect("it is answered");
+            assert!(response.status().is_success(), "no call fails");
+            let body = response.into_body().collect().await;
+            body.expect("it is whole");
+        }
+    })
+    .await
 }

@@ -208,6 +208,37 @@ pub fn table(all: &[Figures; 3]) -> String {
     table
 }
 
+/// Makes calls one after the other, so many at a time, for a while, and gives the server's
+/// CPU time a call. `call` is told which of so many it is.
+pub async fn cpu_a_call<F: Future<Output = ()> + Send>(
+    server: &Server,
+    in_flight: usize,
+    time: Duration,
+    call: impl Fn(usize) -> F + Clone + Send + 'static,
+) -> Duration {
+    let (cpu, end) = (server.cpu_time(), Instant::now() + time);
+    let mut workers = JoinSet::new();
+    for worker in 0..in_flight {
+        let call = call.clone();
+        workers.spawn(async move {
+            let mut calls = 0_u32;
+            while Instant::now() < end {
+                call(worker).await;
+                calls += 1;
+            }
+            calls
+        });
+    }
+    let calls: u32 = workers.join_all().await.into_iter().sum();
+    server.cpu_time().saturating_sub(cpu) / calls.max(1)
+}
+
+/// The one in the middle.
+pub fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
 /// One time to another.
 pub fn ratio(one: Duration, other: Duration) -> f64 {
     one.as_secs_f64() / other.as_secs_f64()

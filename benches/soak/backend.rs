@@ -11,7 +11,11 @@ use tokio::{
     time::{interval, sleep},
 };
 
-use crate::{calls::Kind, http1::request_length, process};
+use crate::{
+    calls::Kind,
+    http1::{request_length, response},
+    process,
+};
 
 /// A reply that keeps the promises of every operation here.
 const GOOD: &str = r#"{"op":"any","mid":1387628,"users":[],"result":true}"#;
@@ -87,11 +91,4 @@ async fn answer_to(
         }
     }
     Some(response("200 OK", GOOD))
-}
-
-fn response(status: &str, body: &str) -> String {
-    format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
 }

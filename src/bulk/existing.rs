@@ -279,9 +279,7 @@ impl<'a, W: Write> Reading<'a, W> {
 
     fn added(&mut self, count: usize) {
         self.summary.added += count as u64;
-        for _ in 0..count {
-            self.progress.add(true);
-        }
+        self.progress.add_rows(count as u64);
         self.show();
     }
 

@@ -117,10 +117,9 @@ impl Pages<'_> {
         loop {
             let page = self.page(page_token).await?;
             output.write(&rows(&page.users, format))?;
-            for _ in &page.users {
-                self.progress.add(true);
-                count += 1;
-            }
+            let users = page.users.len() as u64;
+            self.progress.add_rows(users);
+            count += users;
             if page.next_page_token.is_empty() {
                 return Ok(count);
             }

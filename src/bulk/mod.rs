@@ -38,7 +38,7 @@ pub use source::check;
 pub use transfer::{Job, Summary, transfer};
 
 /// Says something to people.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     // Nobody is left to be told of a failure.
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -55,13 +55,20 @@ impl Progress {
 
     /// A row is done.
     pub(super) fn add(&mut self, is_ok: bool) {
-        self.done += 1;
-        self.failed += u64::from(!is_ok);
-        if let Some(bar) = &self.bar {
-            if !is_ok {
+        if !is_ok {
+            self.failed += 1;
+            if let Some(bar) = &self.bar {
                 bar.set_message(format!(", {} not done", self.failed));
             }
-            bar.inc(1);
+        }
+        self.add_rows(1);
+    }
+
+    /// So many rows are done, well or not.
+    pub(super) fn add_rows(&mut self, count: u64) {
+        self.done += count;
+        if let Some(bar) = &self.bar {
+            bar.inc(count);
         }
     }
 

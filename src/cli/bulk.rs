@@ -14,7 +14,7 @@ use super::{
     command,
 };
 use crate::{
-    bulk::{self, Format, Job, Kind, Server, messages::Messages, users::Users},
+    bulk::{self, Format, Job, Kind, Server, messages::Messages, say, users::Users},
     config::ClientConfig,
 };
 
@@ -124,11 +124,16 @@ async fn send<K: Kind>(bulk: Bulk) -> Result<(), Failure> {
     }
 }
 
-/// The server of a command, once there is a connection to it.
-pub(super) async fn reach(client: &ClientConfig) -> Result<Server, Failure> {
+/// Says what is doubtful in the settings of a command.
+pub(super) fn warn(client: &ClientConfig) {
     for warning in &client.warnings {
         say(&format!("warning: {warning}"));
     }
+}
+
+/// The server of a command, once there is a connection to it.
+pub(super) async fn reach(client: &ClientConfig) -> Result<Server, Failure> {
+    warn(client);
     let url = &client.server.url;
     let connected = tokio::time::timeout(client.deadline, connect(&client.server)).await;
     let channel = connected
@@ -160,10 +165,4 @@ pub(super) fn checked_rows(
         0 => Ok(()),
         rows => Err(Failure::new(format_args!("{rows} rows have mistakes"))),
     }
-}
-
-/// Says something to people.
-pub(super) fn say(text: &str) {
-    // Nobody is left to be told of a failure.
-    let _ = writeln!(io::stderr(), "{text}");
 }

@@ -6,7 +6,7 @@ use clap::ArgMatches;
 
 use super::{Failure, bulk, command, store};
 use crate::{
-    bulk::{ExistingJob, add_existing, check_existing},
+    bulk::{ExistingJob, add_existing, check_existing, say},
     config::{ExistingConfig, settings},
     store::DirectDirectory,
 };
@@ -62,9 +62,7 @@ pub(super) async fn run(existing: Existing) -> Result<(), Failure> {
     let server = if verify {
         Some(bulk::reach(&config.client).await?)
     } else {
-        for warning in &config.client.warnings {
-            bulk::say(&format!("warning: {warning}"));
-        }
+        bulk::warn(&config.client);
         None
     };
     let directory = DirectDirectory::open(&database)
@@ -75,7 +73,7 @@ pub(super) async fn run(existing: Existing) -> Result<(), Failure> {
     directory.close().await;
     let summary = added.map_err(Failure::new)?;
     flushed.map_err(|error| Failure::of("cannot write", &error))?;
-    bulk::say(&summary.to_string());
+    say(&summary.to_string());
     match summary.not_added() {
         0 => Ok(()),
         rows => Err(Failure::new(format_args!(

@@ -4,9 +4,12 @@ use clap::ArgMatches;
 
 use super::{
     Failure,
-    bulk::{file_and_format, reach, say},
+    bulk::{file_and_format, reach},
 };
-use crate::{bulk, config::ClientConfig};
+use crate::{
+    bulk::{self, say},
+    config::ClientConfig,
+};
 
 /// A file to write.
 #[derive(Debug)]

@@ -27,6 +27,7 @@ pub use draft::Draft;
 pub use error_codes::ErrorCodes;
 pub use library::{complete, unknown_method, unsupported_encoding};
 pub use reason::Reason;
+pub(crate) use received::BASE64;
 pub use received::{ServerChannel, readable};
 pub use upstream::from_error;
 pub use violations::{Rule, Violations};

@@ -13,8 +13,8 @@ use tower::util::MapResponse;
 /// The header, or trailer, with a status and its details in base64.
 const DETAILS: &str = "grpc-status-details-bin";
 
-/// As tonic reads it: padding is optional.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+/// base64 whose padding may be missing at the end, as tonic reads it.
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );

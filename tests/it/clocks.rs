@@ -15,8 +15,8 @@ use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
 use crate::support::{
-    Answer, Backend, Postgres, Process, TOKEN, facade::soon, postgres::PASSWORD, process::command,
-    skip, told, write_private,
+    Answer, Backend, Postgres, Process, TOKEN, facade::soon, password_file, process::command, skip,
+    told,
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -46,7 +46,6 @@ impl Servers {
         };
         let postgres = Postgres::start()?;
         let folder = TempDir::new().unwrap();
-        write_private(&folder.path().join("password"), PASSWORD);
         let backend = Backend::scripted(|request| match request.get("msg") {
             Some("hang") => Answer::Hang,
             _ => Answer::ok(r#"{"result": true, "mid": 7}"#),
@@ -64,8 +63,7 @@ impl Servers {
         command
             .args(["--store", &self.postgres.url("postgres")])
             .args(["--request-id-retention", "10m"])
-            .arg("--store-password-file")
-            .arg(self.folder.path().join("password"))
+            .args(["--store-password-file", &password_file(&self.folder)])
             .env("MESIBO_APP_TOKEN", TOKEN);
         if let Clock::Ahead = clock {
             command

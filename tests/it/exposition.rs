@@ -12,7 +12,7 @@ use mesibo_grpc::proto::{ListUsersRequest, user_service_client::UserServiceClien
 
 use crate::{
     deploy::{prometheus::PACKAGE, tool},
-    support::{Answer, Backend, EVERYTHING, Process, facade::soon, get, get_with},
+    support::{Answer, Backend, EVERYTHING, Process, get, get_with},
     tls::Secured,
 };
 
@@ -43,15 +43,8 @@ async fn a_scraper_gets_open_metrics_if_it_asks_and_else_what_every_tool_reads()
     let metrics = server.metrics();
 
     // The port answers a moment before the server serves, and has all series by then.
-    let (head, open_metrics) = soon(async {
-        loop {
-            let scraped = get_with(metrics, "/metrics", OPEN_METRICS).await;
-            if scraped.1.contains("mesibo_grpc_max_request_memory_bytes{") {
-                return scraped;
-            }
-        }
-    })
-    .await;
+    let _connected = server.channel().await;
+    let (head, open_metrics) = get_with(metrics, "/metrics", OPEN_METRICS).await;
     let media_type = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert!(head.contains(media_type), "{head}");
     assert!(open_metrics.ends_with("# EOF\n"));

@@ -1,11 +1,7 @@
 //! Requests of other forms, made into what gRPC's own requests are: frames with a flag and
 //! a length, not compressed. Those need none of this.
 
-use base64::{
-    Engine as _,
-    alphabet::STANDARD,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
+use base64::Engine as _;
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -24,17 +20,11 @@ use super::{
 };
 use crate::{
     call::Policy,
-    status::{self, Draft, Reason},
+    status::{self, BASE64, Draft, Reason},
 };
 
 /// The version of Connect's protocol that a client speaks.
 const CONNECT_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
-
-/// base64 whose padding may be missing at the end.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// A request of another form, on its way to become one of gRPC.
 pub(super) enum Translation {

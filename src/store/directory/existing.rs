@@ -41,15 +41,8 @@ pub(in crate::store) fn existing_steps(
     is_verified: bool,
 ) -> Vec<Step> {
     let to = &statements.users;
-    let rows = rows(app, users);
     let confirm = is_verified.then_some(&to.existing_confirmed);
-    let steps = to.existing.iter().chain(confirm);
-    steps
-        .map(|sql| Step {
-            sql,
-            rows: rows.clone(),
-        })
-        .collect()
+    Step::each(to.existing.iter().chain(confirm), &rows(app, users))
 }
 
 /// Reads those whom the directory has otherwise, or not at all.

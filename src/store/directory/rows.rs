@@ -20,6 +20,20 @@ pub(in crate::store) struct Step {
     pub(in crate::store) rows: String,
 }
 
+impl Step {
+    /// Statements for the same rows.
+    pub(super) fn each(
+        statements: impl IntoIterator<Item = &'static String>,
+        rows: &str,
+    ) -> Vec<Self> {
+        let steps = statements.into_iter().map(|sql| Self {
+            sql,
+            rows: rows.to_owned(),
+        });
+        steps.collect()
+    }
+}
+
 /// A statement that answers rows, and its parameters.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Fetch {

@@ -26,9 +26,9 @@ use crate::{
     support::{
         Answer, Backend, EVERYTHING, Facade, Postgres, Process,
         facade::{raw, soon},
-        get,
+        get, password_file,
         postgres::PASSWORD,
-        told, write_private,
+        told,
     },
 };
 
@@ -294,13 +294,12 @@ async fn a_call_ends_at_its_deadline_and_a_write_goes_on_while_the_database_is_b
         return;
     };
     let folder = TempDir::new().unwrap();
-    let password = folder.path().join("password");
-    write_private(&password, PASSWORD);
+    let password = password_file(&folder);
     let backend = Backend::always(Answer::ok(EVERYTHING));
     let url = postgres.url("postgres");
     let settings = [
         ("store", &*url),
-        ("store-password-file", password.to_str().unwrap()),
+        ("store-password-file", &*password),
         ("store-timeout", "2s"),
     ];
     let facade = Facade::with(&backend.url(), &settings);

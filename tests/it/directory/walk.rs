@@ -13,9 +13,7 @@ use tempfile::TempDir;
 use tonic::Code;
 
 use super::{Clients, Mesibo, reason, serve, sqlite};
-use crate::support::{
-    Backend, Postgres, Process, facade::soon, postgres::PASSWORD, process::command, write_private,
-};
+use crate::support::{Backend, Postgres, Process, facade::soon, password_file, process::command};
 
 /// Servers over one store.
 struct Team {
@@ -257,13 +255,11 @@ async fn a_team_works_by_address_over_two_servers_with_postgres_one_of_which_is_
         return;
     };
     let folder = TempDir::new().unwrap();
-    let password = folder.path().join("password");
-    write_private(&password, PASSWORD);
     let store = [
         "--store",
         &postgres.url("postgres"),
         "--store-password-file",
-        password.to_str().unwrap(),
+        &password_file(&folder),
         "--store-timeout",
         "5s",
     ];

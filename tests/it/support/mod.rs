@@ -24,7 +24,7 @@ pub use facade::Facade;
 pub use postgres::Postgres;
 pub use process::Process;
 use serde_json::Value;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -85,6 +85,13 @@ pub fn write_private(path: &Path, content: &str) {
     let file = file.create(true).truncate(true).write(true).mode(0o600);
     let mut file = file.open(path).unwrap();
     file.write_all(content.as_bytes()).unwrap();
+}
+
+/// A file in a folder with the password of a [`Postgres`], as a server reads it.
+pub fn password_file(folder: &TempDir) -> String {
+    let path = folder.path().join("password");
+    write_private(&path, postgres::PASSWORD);
+    path.display().to_string()
 }
 
 /// Fails if a text that came out of a server has a secret in it.
