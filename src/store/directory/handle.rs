@@ -21,7 +21,7 @@ use super::{
     query::{GroupQuery, MemberQuery, UserKey, UserQuery, after, end_of},
     record::Record,
     rows::{Bind, Fetch, Row, text},
-    write::{Asked, Fate, Intent, Recorded, SeenMember, SeenUser, Sink, Write},
+    write::{Asked, Fate, Intent, Recorded, SeenMember, SeenUser, Sink, Write, new_ticket},
 };
 use crate::store::{
     Error,
@@ -131,6 +131,17 @@ impl Handle {
         }
     }
 
+    /// Writes an intent. Whether that was in time is the answer.
+    async fn intend(&self, recorded: Recorded, lease: Duration) -> bool {
+        let (written, is_written) = oneshot::channel();
+        let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 2);
+        self.record(Record::Begin { recorded, lease }, written);
+        if self.0.is_down.load(Ordering::Relaxed) {
+            return false;
+        }
+        matches!(timeout(self.0.timeout, is_written).await, Ok(Ok(())))
+    }
+
     fn note(&self, record: Record) {
         self.record(record, oneshot::channel().0);
     }
@@ -200,22 +211,16 @@ impl Sink for Handle {
 impl Directory for Handle {
     fn begin(&self, app: Arc<str>, write: Write, lease: Duration) -> BoxFuture<'_, Intent> {
         Box::pin(async move {
-            let needs_intent = !matches!(write, Write::UserToken { .. });
-            let recorded = Recorded {
+            let mut recorded = Recorded {
                 app,
-                ticket: fastrand::i64(1..),
+                ticket: new_ticket(),
                 write: Arc::new(write),
+                is_late: false,
             };
-            let intent = Intent::new(recorded.clone(), Arc::new(self.clone()));
-            if needs_intent {
-                let (written, is_written) = oneshot::channel();
-                let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 2);
-                self.record(Record::Begin { recorded, lease }, written);
-                if !self.0.is_down.load(Ordering::Relaxed) {
-                    let _ = timeout(self.0.timeout, is_written).await;
-                }
+            if !matches!(*recorded.write, Write::UserToken { .. }) {
+                recorded.is_late = !self.intend(recorded.clone(), lease).await;
             }
-            intent
+            Intent::new(recorded, Arc::new(self.clone()))
         })
     }
 

@@ -35,6 +35,8 @@ struct Keeper<B> {
     jobs: Jobs,
     waiting: VecDeque<RecordJob>,
     pause: Pause,
+    /// Whether anything waits since the database failed.
+    is_behind: bool,
     /// How many records go together, after a failure that does not pass by itself.
     most: usize,
     closing: Option<(Instant, oneshot::Sender<()>)>,
@@ -50,6 +52,7 @@ pub(in crate::store) async fn keep(backend: impl Backend, handle: Handle, jobs: 
         jobs,
         waiting: VecDeque::new(),
         pause: Pause::default(),
+        is_behind: false,
         most: MAX_BATCH,
         closing: None,
         readers: Arc::new(Semaphore::new(READERS)),
@@ -168,6 +171,10 @@ impl<B: Backend> Keeper<B> {
                 self.handle.set_down(false);
                 self.most = MAX_BATCH;
                 self.end(size, DirectoryResult::Written);
+                if self.is_behind && self.waiting.is_empty() {
+                    self.is_behind = false;
+                    tracing::info!("the directory has written what waited for it");
+                }
             }
             Err(failure) => self.failed(size, &failure),
         }
@@ -184,6 +191,7 @@ impl<B: Backend> Keeper<B> {
         if failure.is_of_data {
             self.most = 1;
         }
+        self.is_behind = true;
         self.pause.failed("the directory", failure);
         self.handle.set_down(true);
     }
@@ -191,7 +199,9 @@ impl<B: Backend> Keeper<B> {
     fn end(&mut self, size: usize, result: DirectoryResult) {
         for job in self.waiting.drain(..size) {
             self.handle.observer().observe(Event::Directory(result));
-            let _ = job.written.send(());
+            if result == DirectoryResult::Written {
+                let _ = job.written.send(());
+            }
         }
     }
 }

@@ -144,12 +144,20 @@ pub struct Intent {
 #[must_use = "the settlement is written in the background unless it is awaited"]
 pub struct Written(oneshot::Receiver<()>);
 
-/// A write with its app and its ticket, which is positive.
+/// A write with its app and its ticket.
 #[derive(Clone, Debug)]
 pub(super) struct Recorded {
     pub(super) app: Arc<str>,
     pub(super) ticket: i64,
     pub(super) write: Arc<Write>,
+    /// Whether it may have been sent before its intent was written. Other writes of the same
+    /// entry may then have come between, so that it confirms nothing.
+    pub(super) is_late: bool,
+}
+
+/// A random ticket, which is positive.
+pub(super) fn new_ticket() -> i64 {
+    fastrand::i64(1..)
 }
 
 /// Takes settlements. It neither fails nor blocks.
@@ -189,7 +197,11 @@ impl Intent {
 
     fn end(&mut self, fate: Fate) -> Written {
         let (written, receiver) = oneshot::channel();
-        if let Some(recorded) = self.recorded.take() {
+        if let Some(mut recorded) = self.recorded.take() {
+            // A group that is being made is known by its ticket alone.
+            if recorded.is_late && !matches!(*recorded.write, Write::CreateGroup { .. }) {
+                recorded.ticket = new_ticket();
+            }
             self.sink.settle(recorded, fate, written);
         }
         Written(receiver)

@@ -139,6 +139,7 @@ async fn all(store: &Opened) {
     a_write_whose_process_ended_is_looked_up_after_its_lease(store).await;
     writes_that_overlap_leave_a_user_uncertain(store).await;
     a_lookup_does_not_undo_a_write_that_began_since(store).await;
+    a_write_by_a_uid_without_an_address_keeps_its_user_uncertain(store).await;
     a_deleted_user_is_gone_with_its_places_in_groups(store).await;
     a_user_that_mesibo_misses_is_looked_up(store).await;
     a_user_known_by_its_uid_alone_gets_its_address(store).await;
@@ -254,20 +255,14 @@ async fn a_write_whose_process_ended_is_looked_up_after_its_lease(store: &Opened
 async fn writes_that_overlap_leave_a_user_uncertain(store: &Opened) {
     store.write(create("e1"), Fate::Done { id: Some(40) }).await;
     for first_ends_first in [true, false] {
-        let first = store
-            .begin(Write::EditUser {
-                uid: 40,
-                flags: Some(1),
-                active: None,
-            })
-            .await;
-        let second = store
-            .begin(Write::EditUser {
-                uid: 40,
-                flags: Some(2),
-                active: None,
-            })
-            .await;
+        let lease = Duration::from_millis(100);
+        let edit = |flags| Write::EditUser {
+            uid: 40,
+            flags: Some(flags),
+            active: None,
+        };
+        let first = store.begin_for(edit(1), lease).await;
+        let second = store.begin_for(edit(2), lease).await;
         let (one, other) = if first_ends_first {
             (first, second)
         } else {
@@ -305,6 +300,28 @@ async fn a_lookup_does_not_undo_a_write_that_began_since(store: &Opened) {
         )
         .await;
     assert!(store.uid(50).await.unwrap().is_confirmed);
+}
+
+async fn a_write_by_a_uid_without_an_address_keeps_its_user_uncertain(store: &Opened) {
+    let (short, lease) = (Duration::from_millis(1), Duration::from_millis(500));
+    for is_looked_up in [true, false] {
+        let begun = Instant::now();
+        if is_looked_up {
+            std::mem::forget(store.begin_for(create("f2"), short).await);
+        }
+        // Its server is killed before Mesibo carries it out.
+        let delete = Write::DeleteUser { uid: 51 };
+        std::mem::forget(store.begin_for(delete, lease).await);
+        if is_looked_up {
+            store.resolve(&[("f2", found(51))]).await;
+        } else {
+            store.write(create("f2"), Fate::Done { id: Some(51) }).await;
+        }
+        assert!(!store.user("f2").await.unwrap().is_confirmed);
+        store.resolve(&[("f2", Finding::Absent)]).await;
+        assert!(begun.elapsed() >= lease, "{is_looked_up}");
+        assert_eq!(store.user("f2").await, None);
+    }
 }
 
 async fn a_deleted_user_is_gone_with_its_places_in_groups(store: &Opened) {

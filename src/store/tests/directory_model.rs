@@ -1,14 +1,15 @@
-//! Random writes, faults, lookups and overlaps against a Mesibo of a few lines: the directory
-//! confirms no user that Mesibo does not have, and has an entry for each that it has.
+//! Random writes, faults, lookups, overlaps and servers that are killed or stopped, against a
+//! Mesibo of a few lines: the directory confirms no user that Mesibo does not have, and has an
+//! entry for each that it has.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use proptest::{
     prelude::*,
     test_runner::{Config as Cases, TestRunner},
 };
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, time::Instant};
 
 use super::{
     Server,
@@ -16,12 +17,19 @@ use super::{
     sqlite_config,
 };
 use crate::store::{
-    Config,
-    directory::{Fate, Finding, Intent, Write},
+    Config, Directory as _, Location, NoObserver,
+    directory::{
+        Fate, Finding, Handle, Intent, Jobs, POSTGRES_STATEMENTS, SQLITE_STATEMENTS, Write,
+        Written, keep,
+    },
+    postgres, sqlite,
 };
 
 /// Addresses of a case.
 const USERS: u8 = 3;
+
+/// The lease of every write: longer than a few steps, so that it passes in some of the cases.
+const LEASE: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -35,7 +43,7 @@ enum Kind {
 enum End {
     Answered,
     NotDone,
-    /// The process is killed, after Mesibo has carried it out or before.
+    /// The server is killed, after Mesibo has carried it out or before.
     Killed {
         is_done: bool,
     },
@@ -49,14 +57,84 @@ enum Step {
         end: End,
     },
     /// Two writes that overlap. Mesibo carries out either first, and either is answered
-    /// first.
+    /// first. The server of the one that is carried out last may be killed before it knows.
     Overlap {
         user: u8,
         kinds: [Kind; 2],
         second_is_done_first: bool,
         second_is_answered_first: bool,
+        is_one_killed: bool,
     },
+    /// A write by a server that stops before it has written what it recorded.
+    Stall {
+        user: u8,
+        kind: Kind,
+    },
+    /// Servers that were stopped go on.
+    Resume,
+    /// Mesibo carries out what killed servers have sent.
+    CarryOut,
     LookUp,
+}
+
+/// A write that a killed server has sent.
+struct Sent {
+    write: Write,
+    /// It is carried out before its lease passes, or never.
+    lease: Instant,
+}
+
+/// A server that has stopped before it wrote anything.
+struct Stalled {
+    handle: Handle,
+    jobs: Jobs,
+    written: Vec<Written>,
+    users: Vec<u8>,
+}
+
+impl Stalled {
+    fn new(config: &Config) -> Self {
+        let statements = match config.location {
+            Location::Postgres(_) => &*POSTGRES_STATEMENTS,
+            _ => &*SQLITE_STATEMENTS,
+        };
+        // So long does each write wait for its intent.
+        let timeout = Duration::from_millis(1);
+        let (handle, jobs) = Handle::new(statements, timeout, Arc::new(NoObserver));
+        Self {
+            handle,
+            jobs,
+            written: Vec::new(),
+            users: Vec::new(),
+        }
+    }
+
+    async fn write(&mut self, user: u8, write: Write, mesibo: &mut Mesibo) {
+        let mut intent = self.handle.begin(APP.into(), write.clone(), LEASE).await;
+        intent.sending();
+        self.written.push(intent.settle(mesibo.carry_out(&write)));
+        self.users.push(user);
+    }
+
+    /// Writes all that waits.
+    async fn resume(self, config: &Config) {
+        let keeping = match &config.location {
+            Location::Postgres(url) => {
+                let pool = postgres::open(url, config).await.unwrap();
+                let directory = postgres::Directory::new(&pool, config.timeout);
+                tokio::spawn(keep(directory, self.handle, self.jobs))
+            }
+            Location::Sqlite(file) => {
+                let directory = sqlite::Directory::new(sqlite::open(file, config).await.unwrap());
+                tokio::spawn(keep(directory, self.handle, self.jobs))
+            }
+            Location::Memory => unreachable!("memory has no directory"),
+        };
+        for written in self.written {
+            written.await;
+        }
+        keeping.abort();
+    }
 }
 
 /// The users that Mesibo has, by address.
@@ -119,88 +197,161 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     ];
     let step = prop_oneof![
         4 => (0..USERS, kind(), end).prop_map(|(user, kind, end)| Step::Write { user, kind, end }),
-        2 => (0..USERS, [kind(), kind()], any::<bool>(), any::<bool>()).prop_map(
-            |(user, kinds, second_is_done_first, second_is_answered_first)| Step::Overlap {
-                user,
-                kinds,
-                second_is_done_first,
-                second_is_answered_first,
+        2 => (0..USERS, [kind(), kind()], any::<[bool; 3]>()).prop_map(
+            |(user, kinds, [second_is_done_first, second_is_answered_first, is_one_killed])| {
+                Step::Overlap {
+                    user,
+                    kinds,
+                    second_is_done_first,
+                    second_is_answered_first,
+                    is_one_killed,
+                }
             }
         ),
-        1 => Just(Step::LookUp),
+        1 => (0..USERS, kind()).prop_map(|(user, kind)| Step::Stall { user, kind }),
+        1 => Just(Step::Resume),
+        1 => Just(Step::CarryOut),
+        2 => Just(Step::LookUp),
     ];
-    prop::collection::vec(step, 1..12)
+    prop::collection::vec(step, 1..16)
 }
 
-async fn play(store: &Opened, mesibo: &mut Mesibo, case: u64, steps: &[Step]) {
-    let address = |user: u8| format!("{case}-{user}");
-    for step in steps {
+/// A case that is being played.
+struct Play<'a> {
+    store: &'a Opened,
+    config: &'a Config,
+    mesibo: &'a mut Mesibo,
+    case: u64,
+    sent: Vec<Sent>,
+    stalled: Stalled,
+}
+
+impl Play<'_> {
+    fn address(&self, user: u8) -> String {
+        format!("{}-{user}", self.case)
+    }
+
+    async fn all(mut self, steps: &[Step]) {
+        for step in steps {
+            self.step(step).await;
+            for user in 0..USERS {
+                // What a server has not written nobody can know.
+                if !self.stalled.users.contains(&user) {
+                    agrees(self.store, self.mesibo, &self.address(user), false).await;
+                }
+            }
+        }
+        self.resume().await;
+        let over = Instant::now() + 2 * LEASE;
+        while look_up(self.store, self.mesibo).await || self.has_uncertain().await {
+            if Instant::now() > over {
+                break;
+            }
+        }
+        for user in 0..USERS {
+            agrees(self.store, self.mesibo, &self.address(user), true).await;
+        }
+    }
+
+    async fn has_uncertain(&self) -> bool {
+        for user in 0..USERS {
+            let entry = self.store.user(&self.address(user)).await;
+            if entry.is_some_and(|entry| !entry.is_confirmed) {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn step(&mut self, step: &Step) {
         match *step {
             Step::Write { user, kind, end } => {
-                let Some(write) = mesibo.write(kind, &address(user)) else {
-                    continue;
-                };
-                one(store, mesibo, write, end).await;
+                if let Some(write) = self.mesibo.write(kind, &self.address(user)) {
+                    self.one(write, end).await;
+                }
             }
             Step::Overlap {
                 user,
                 kinds,
                 second_is_done_first,
                 second_is_answered_first,
+                is_one_killed,
             } => {
-                let writes = kinds.map(|kind| mesibo.write(kind, &address(user)));
+                let writes = kinds.map(|kind| self.mesibo.write(kind, &self.address(user)));
                 let [Some(first), Some(second)] = writes else {
-                    continue;
+                    return;
                 };
-                let intents = [
-                    store.begin(first.clone()).await,
-                    store.begin(second.clone()).await,
-                ];
-                let fates = if second_is_done_first {
-                    let second = mesibo.carry_out(&second);
-                    [mesibo.carry_out(&first), second]
-                } else {
-                    [mesibo.carry_out(&first), mesibo.carry_out(&second)]
-                };
-                let mut ends: Vec<(Intent, Fate)> = intents.into_iter().zip(fates).collect();
+                let mut begun = vec![self.begin(first).await, self.begin(second).await];
+                if second_is_done_first {
+                    begun.reverse();
+                }
+                let killed = is_one_killed.then(|| begun.pop().expect("there are two"));
+                let mut ends = Vec::new();
+                for (intent, sent) in begun {
+                    look_up(self.store, self.mesibo).await;
+                    ends.push((intent, self.carry_out(&sent)));
+                }
                 if second_is_answered_first {
                     ends.reverse();
                 }
                 for (intent, fate) in ends {
                     intent.settle(fate).await;
+                    look_up(self.store, self.mesibo).await;
+                }
+                if let Some((intent, sent)) = killed {
+                    std::mem::forget(intent);
+                    self.carry_out(&sent);
                 }
             }
-            Step::LookUp => {
-                look_up(store, mesibo).await;
+            Step::Stall { user, kind } => {
+                if let Some(write) = self.mesibo.write(kind, &self.address(user)) {
+                    self.stalled.write(user, write, self.mesibo).await;
+                }
             }
-        }
-        for user in 0..USERS {
-            agrees(store, mesibo, &address(user), false).await;
+            Step::Resume => self.resume().await,
+            Step::CarryOut => {
+                for sent in std::mem::take(&mut self.sent) {
+                    self.carry_out(&sent);
+                }
+            }
+            Step::LookUp => drop(look_up(self.store, self.mesibo).await),
         }
     }
-    // Leases of a millisecond pass.
-    tokio::time::sleep(Duration::from_millis(3)).await;
-    while look_up(store, mesibo).await {}
-    for user in 0..USERS {
-        agrees(store, mesibo, &address(user), true).await;
-    }
-}
 
-async fn one(store: &Opened, mesibo: &mut Mesibo, write: Write, end: End) {
-    match end {
-        End::Answered => {
-            let intent = store.begin(write.clone()).await;
-            intent.settle(mesibo.carry_out(&write)).await;
+    async fn begin(&self, write: Write) -> (Intent, Sent) {
+        let lease = Instant::now() + LEASE;
+        let intent = self.store.begin_for(write.clone(), LEASE).await;
+        (intent, Sent { write, lease })
+    }
+
+    /// As a server sends nothing after the deadline, nothing is carried out after its lease.
+    fn carry_out(&mut self, sent: &Sent) -> Fate {
+        if sent.lease <= Instant::now() {
+            return Fate::NotDone;
         }
-        End::NotDone => store.write(write, Fate::NotDone).await,
-        End::Killed { is_done } => {
-            let lease = Duration::from_millis(1);
-            std::mem::forget(store.begin_for(write.clone(), lease).await);
-            if is_done {
-                mesibo.carry_out(&write);
+        self.mesibo.carry_out(&sent.write)
+    }
+
+    async fn one(&mut self, write: Write, end: End) {
+        let (intent, sent) = self.begin(write).await;
+        match end {
+            End::Answered => intent.settle(self.carry_out(&sent)).await,
+            End::NotDone => intent.settle(Fate::NotDone).await,
+            End::Killed { is_done } => {
+                std::mem::forget(intent);
+                if is_done {
+                    self.carry_out(&sent);
+                } else {
+                    self.sent.push(sent);
+                }
             }
-            // Nothing begins before the lease of what a process left behind has passed.
-            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    async fn resume(&mut self) {
+        let stalled = std::mem::replace(&mut self.stalled, Stalled::new(self.config));
+        if !stalled.users.is_empty() {
+            stalled.resume(self.config).await;
         }
     }
 }
@@ -249,7 +400,15 @@ fn check(runtime: &Runtime, config: &Config, cases: u32) {
     });
     let played = runner.run(&steps(), |steps| {
         case.set(case.get() + 1);
-        runtime.block_on(play(&store, &mut mesibo.borrow_mut(), case.get(), &steps));
+        let play = Play {
+            store: &store,
+            config,
+            mesibo: &mut mesibo.borrow_mut(),
+            case: case.get(),
+            sent: Vec::new(),
+            stalled: Stalled::new(config),
+        };
+        runtime.block_on(play.all(&steps));
         Ok(())
     });
     played.unwrap();

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{Batch, Failed};
 use crate::store::directory::{
     rows::{number, text},
+    sql::{CONFIRMED, UNCERTAIN},
     write::{GroupChange, Recorded},
 };
 
@@ -36,7 +37,9 @@ impl Batch {
         let [remove, insert] = &self.statements.groups.created;
         let (name, active, flags) = columns(group);
         self.add(remove, json!([&*by.app, by.ticket]));
-        let row = json!([&*by.app, number(gid), by.ticket, name, active, flags]);
+        let state = if by.is_late { UNCERTAIN } else { CONFIRMED };
+        let (gid, ticket) = (number(gid), by.ticket);
+        let row = json!([&*by.app, gid, ticket, name, active, flags, state]);
         self.add(insert, row);
     }
 

@@ -249,11 +249,5 @@ pub(in crate::store) fn forget_steps(
     address: &str,
 ) -> Vec<Step> {
     let rows = json!([[app, text(address)]]).to_string();
-    let steps = statements.users.forget.iter();
-    steps
-        .map(|sql| Step {
-            sql,
-            rows: rows.clone(),
-        })
-        .collect()
+    Step::each(&statements.users.forget, &rows)
 }

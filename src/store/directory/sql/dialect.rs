@@ -26,20 +26,30 @@ pub(super) const POSTGRES: Dialect = Dialect {
     skip_locked: "FOR UPDATE SKIP LOCKED",
 };
 
-/// Whose ticket it is decides: an entry that another write has taken since stays uncertain,
-/// with a ticket that is nobody's.
-const TICKET: &str = "CASE WHEN t.ticket = r.ticket THEN t.ticket ELSE -abs(r.ticket) END";
+/// Whether an entry is as this write left it: no other was under way when it began, and none
+/// has begun since.
+pub(super) const IS_OURS: &str = "t.ticket = r.ticket AND t.prior <> 2";
 
-const CONFIRMED_IF_OURS: &str = "CASE WHEN t.ticket = r.ticket THEN 0 ELSE 1 END";
+/// The ticket after a write: nobody's, if it was not alone.
+const TICKET: &str = "CASE WHEN {ours} THEN t.ticket ELSE -abs(r.ticket) END";
+
+/// The state after a write that was carried out. While another one may be under way, the entry
+/// cannot be looked up.
+const CONFIRMED_IF_OURS: &str = "CASE WHEN {ours} THEN 0 WHEN t.state = 2 THEN 2 ELSE 1 END";
+
+/// When an entry may be looked up after a write that was carried out.
+const CHECK_AT: &str = "CASE WHEN {ours} OR t.state <> 2 THEN {now} ELSE t.check_at END";
 
 impl Dialect {
     /// A statement with what differs between the databases, and what many have, put in.
     pub(super) fn text(&self, sql: &str) -> String {
-        sql.replace("{each}", self.each)
+        sql.replace("{ticket}", TICKET)
+            .replace("{confirmed_if_ours}", CONFIRMED_IF_OURS)
+            .replace("{check_at}", CHECK_AT)
+            .replace("{ours}", IS_OURS)
+            .replace("{each}", self.each)
             .replace("{now}", self.now)
             .replace("{skip_locked}", self.skip_locked)
-            .replace("{ticket}", TICKET)
-            .replace("{confirmed_if_ours}", CONFIRMED_IF_OURS)
     }
 
     /// A statement for rows with these columns: `r` stands for them. A name that ends with
@@ -70,10 +80,12 @@ impl Dialect {
                 WHERE true ORDER BY {list}
                 ON CONFLICT ({list}) DO UPDATE SET
                     prior = CASE WHEN t.ticket = excluded.ticket THEN t.prior
-                        WHEN t.state = 2 THEN 1 ELSE t.state END,
+                        WHEN t.state <> 2 THEN t.state
+                        WHEN t.check_at > {{now}} THEN 2 ELSE 1 END,
                     state = CASE WHEN t.ticket = excluded.ticket THEN t.state ELSE 2 END,
                     ticket = excluded.ticket,
-                    check_at = excluded.check_at"
+                    check_at = CASE WHEN t.state = 2 AND t.check_at > excluded.check_at
+                        THEN t.check_at ELSE excluded.check_at END"
             ),
         )
     }
@@ -87,16 +99,19 @@ impl Dialect {
             &columns,
             &format!("{table} AS t ON {on}"),
             &format!(
-                "t.ticket = r.ticket AND t.state = 2
+                "{{ours}} AND t.state = 2
                     AND (r.fate = 0 AND t.prior = 3 OR r.fate = 2 AND {missing})"
             ),
         );
         let end = format!(
             "UPDATE {table} AS t SET
-                state = CASE WHEN t.ticket <> r.ticket THEN 1 WHEN t.state <> 2 THEN t.state
+                state = CASE WHEN t.state <> 2 THEN CASE WHEN {{ours}} THEN t.state ELSE 1 END
+                    WHEN NOT ({{ours}}) THEN 2
                     WHEN r.fate = 0 THEN t.prior ELSE 1 END,
                 ticket = {{ticket}},
-                check_at = {{now}} + r.delay
+                check_at = CASE WHEN t.state = 2 AND NOT ({{ours}})
+                        AND t.check_at > {{now}} + r.delay
+                    THEN t.check_at ELSE {{now}} + r.delay END
             FROM r WHERE {on}"
         );
         [remove, self.rows(&columns, &end)]

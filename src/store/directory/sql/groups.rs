@@ -1,6 +1,6 @@
 //! The statements of groups.
 
-use super::dialect::{Dialect, GROUPS, MEMBERS, by};
+use super::dialect::{Dialect, GROUPS, IS_OURS, MEMBERS, by};
 
 const COLUMNS: &str = "t.id, t.gid, CAST(NULL AS text), t.name, CAST(t.active AS bigint),
     t.flags, CAST(t.state AS bigint), t.created, t.changed";
@@ -52,18 +52,18 @@ impl GroupStatements {
                     "true",
                 ),
                 of.rows(
-                    "app gid:n ticket:n name active:n flags:n",
+                    "app gid:n ticket:n name active:n flags:n state:n",
                     "INSERT INTO directory_groups AS t
                         (app, gid, ticket, name, active, flags, state, check_at, created, changed)
-                    SELECT app, gid, ticket, COALESCE(name, ''), active, flags, 0, {now}, {now},
-                        {now}
+                    SELECT app, gid, ticket, COALESCE(name, ''), active, flags, state, {now},
+                        {now}, {now}
                     FROM r WHERE true ORDER BY app, gid
                     ON CONFLICT (app, gid) DO UPDATE SET
                         ticket = excluded.ticket,
                         name = excluded.name,
                         active = COALESCE(excluded.active, t.active),
                         flags = COALESCE(excluded.flags, t.flags),
-                        state = 0,
+                        state = excluded.state,
                         changed = excluded.changed",
                 ),
             ],
@@ -75,18 +75,13 @@ impl GroupStatements {
                     flags = COALESCE(r.flags, t.flags),
                     state = {confirmed_if_ours},
                     ticket = {ticket},
-                    check_at = {now},
+                    check_at = {check_at},
                     changed = {now}
                 FROM r WHERE t.app = r.app AND t.gid = r.gid",
             ),
             deleted: [
-                of.delete(
-                    (MEMBERS, "m"),
-                    of_group,
-                    &its_members,
-                    "t.ticket = r.ticket",
-                ),
-                of.delete((GROUPS, "t"), of_group, &group, "t.ticket = r.ticket"),
+                of.delete((MEMBERS, "m"), of_group, &its_members, IS_OURS),
+                of.delete((GROUPS, "t"), of_group, &group, IS_OURS),
             ],
             known: of.rows(
                 "app gid:n",

@@ -12,6 +12,11 @@ const DUE: &str = "t.app = $1 AND t.state <> 0 AND t.check_at <= {now}
 /// What joins rows to users that no write has begun of since they were taken.
 const IS_STILL: &str = "t.id = r.id AND t.ticket = r.ticket AND t.state = r.state";
 
+/// A write by the uid that Mesibo told, which began when the uid had no address, and may be
+/// under way.
+const IS_BUSY: &str = "b.app = t.app AND b.uid = r.uid AND b.id <> t.id
+    AND b.state = 2 AND b.check_at > {now}";
+
 /// The statements of looking up uncertain users.
 #[derive(Debug)]
 pub(in crate::store::directory) struct LookupStatements {
@@ -19,7 +24,7 @@ pub(in crate::store::directory) struct LookupStatements {
     pub(in crate::store::directory) take_turn: String,
     /// The number of the row is the user's ticket.
     pub(in crate::store::directory) take_due: String,
-    pub(in crate::store::directory) found: [String; 2],
+    pub(in crate::store::directory) found: [String; 3],
     pub(in crate::store::directory) absent: [String; 2],
     /// The state of the row is the count: of users, groups and members.
     pub(in crate::store::directory) uncertain: [String; 3],
@@ -28,6 +33,7 @@ pub(in crate::store::directory) struct LookupStatements {
 impl LookupStatements {
     pub(super) fn new(of: &Dialect) -> Self {
         let resolved = "id:n ticket:n state:n uid:n active:n flags:n";
+        let is_quiet = format!("NOT EXISTS (SELECT 1 FROM {USERS} AS b WHERE {IS_BUSY})");
         let uncertain = |table: &str| {
             of.text(&format!(
                 "SELECT CAST(0 AS bigint), CAST(NULL AS bigint), CAST(NULL AS text),
@@ -63,6 +69,14 @@ impl LookupStatements {
                     CAST(NULL AS bigint), CAST(state AS bigint), created, changed"
             )),
             found: [
+                of.rows(
+                    resolved,
+                    &format!(
+                        "UPDATE directory_users AS t SET check_at = b.check_at
+                        FROM r JOIN directory_users AS b ON b.uid = r.uid
+                        WHERE {IS_STILL} AND {IS_BUSY}"
+                    ),
+                ),
                 of.delete(
                     (USERS, "o"),
                     resolved,
@@ -70,7 +84,7 @@ impl LookupStatements {
                         "{USERS} AS t ON {IS_STILL}
                         JOIN {USERS} AS o ON o.app = t.app AND o.uid = r.uid"
                     ),
-                    "o.id <> t.id",
+                    &format!("o.id <> t.id AND {is_quiet}"),
                 ),
                 of.rows(
                     resolved,
@@ -83,7 +97,7 @@ impl LookupStatements {
                             ticket = -abs(t.ticket),
                             checks = 0,
                             changed = {{now}}
-                        FROM r WHERE {IS_STILL}"
+                        FROM r WHERE {IS_STILL} AND {is_quiet}"
                     ),
                 ),
             ],

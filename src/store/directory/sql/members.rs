@@ -1,6 +1,6 @@
 //! The statements of members.
 
-use super::dialect::{Dialect, MEMBERS};
+use super::dialect::{Dialect, IS_OURS, MEMBERS};
 
 const COLUMNS: &str = "t.id, t.gid, t.address, CAST(NULL AS text), CAST(t.known AS bigint),
     CAST(t.granted AS bigint), CAST(t.state AS bigint), t.created, t.changed";
@@ -35,7 +35,7 @@ impl MemberStatements {
                         granted = (t.granted & ~r.known) | r.granted,
                         state = {{confirmed_if_ours}},
                         ticket = {{ticket}},
-                        check_at = {{now}},
+                        check_at = {{check_at}},
                         changed = {{now}}
                     FROM r WHERE {BY_KEY}"
                 ),
@@ -44,7 +44,7 @@ impl MemberStatements {
                 (MEMBERS, "t"),
                 of_member,
                 &format!("{MEMBERS} AS t ON {BY_KEY}"),
-                "t.ticket = r.ticket",
+                IS_OURS,
             ),
             seen: [
                 of.rows(

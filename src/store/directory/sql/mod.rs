@@ -5,6 +5,11 @@
 //! A statement that is carried out twice for one ticket does no more than one that is
 //! carried out once.
 //!
+//! Every write of an entry takes it for its own, with its ticket, until the longest time that
+//! the write can take has passed (`state` 2, `check_at`). `prior` is the state that it found: 3
+//! if there was no entry, and 2 if another write was under way, so that neither of the two
+//! confirms the entry: nobody knows which of them Mesibo carries out last.
+//!
 //! - `dialect`: what differs between the databases, and the shapes that statements share
 //! - `users`, `groups`, `members`: the statements of each entry
 //! - `lookups`: those of looking up uncertain users
@@ -25,6 +30,9 @@ pub(super) use self::{
 
 /// The state of an entry whose last write has a known outcome.
 pub(super) const CONFIRMED: i64 = 0;
+
+/// The state of an entry that is to be looked up.
+pub(super) const UNCERTAIN: i64 = 1;
 
 /// How a fate is written.
 pub(super) mod fate {

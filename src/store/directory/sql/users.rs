@@ -1,6 +1,9 @@
 //! The statements of users.
 
-use super::dialect::{Dialect, MEMBERS, USERS, by};
+use super::{
+    CONFIRMED, UNCERTAIN,
+    dialect::{Dialect, IS_OURS, MEMBERS, USERS, by},
+};
 
 pub(super) const COLUMNS: &str = "t.id, t.uid, t.address, t.name, CAST(t.active AS bigint),
     t.flags, CAST(t.state AS bigint), t.created, t.changed";
@@ -76,12 +79,12 @@ impl UserStatements {
                     active = COALESCE(r.active, t.active),
                     state = {confirmed_if_ours},
                     ticket = {ticket},
-                    check_at = {now},
+                    check_at = {check_at},
                     checks = 0,
                     changed = {now}
                 FROM r WHERE t.app = r.app AND t.uid = r.uid",
             ),
-            deleted: deleted(of, of_user, &by_uid, "t.ticket = r.ticket"),
+            deleted: deleted(of, of_user, &by_uid, IS_OURS),
             missed: of.rows(
                 "app uid:n",
                 &format!("{DOUBT} AND t.uid = r.uid AND t.state = 0"),
@@ -130,15 +133,18 @@ pub(super) fn deleted(of: &Dialect, columns: &str, on: &str, which: &str) -> [St
 fn created(of: &Dialect) -> [String; 3] {
     let columns = "app address uid:n ticket:n name active:n";
     [
-        // Another write of it, by its uid, is under way, or its outcome not known.
+        // Another write of it, by its uid, may be under way, or its outcome is not known.
         of.rows(
             columns,
-            "UPDATE directory_users AS t SET ticket = -abs(r.ticket)
-            FROM r WHERE t.app = r.app AND t.address = r.address
-                AND t.ticket = r.ticket AND EXISTS (
-                    SELECT 1 FROM directory_users AS o
-                    WHERE o.app = r.app AND o.uid = r.uid AND o.id <> t.id
-                        AND o.state <> 0)",
+            "UPDATE directory_users AS t SET
+                ticket = -abs(r.ticket),
+                state = 2,
+                check_at = CASE WHEN o.state = 2
+                        AND ({ours} OR t.state <> 2 OR o.check_at > t.check_at)
+                    THEN o.check_at ELSE {check_at} END
+            FROM r JOIN directory_users AS o ON o.app = r.app AND o.uid = r.uid
+            WHERE t.app = r.app AND t.address = r.address AND o.id <> t.id
+                AND o.state <> 0",
         ),
         // Mesibo has just said whose id it is.
         of.delete(
@@ -158,39 +164,25 @@ fn created(of: &Dialect) -> [String; 3] {
                 uid = excluded.uid,
                 name = COALESCE(excluded.name, t.name),
                 active = COALESCE(excluded.active, t.active, 1),
-                state = CASE WHEN t.ticket = excluded.ticket THEN 0 ELSE 1 END,
-                ticket = CASE WHEN t.ticket = excluded.ticket THEN t.ticket
-                    ELSE -abs(excluded.ticket) END,
-                check_at = excluded.check_at,
+                state = {confirmed_if_ours},
+                ticket = {ticket},
+                check_at = {check_at},
                 checks = 0,
                 changed = excluded.changed",
-        ),
+        )
+        // What is inserted has no other name here.
+        .replace("r.ticket", "excluded.ticket"),
     ]
 }
 
 fn existing(of: &Dialect) -> [String; 2] {
     [
-        // Only its uid was known.
-        of.rows(
+        address_learned(
+            of,
             EXISTING,
-            "UPDATE directory_users AS t SET
-                address = r.address, name = COALESCE(t.name, r.name), changed = {now}
-            FROM r WHERE t.app = r.app AND t.uid = r.uid AND t.address IS NULL
-                AND t.state <> 2 AND NOT EXISTS (
-                    SELECT 1 FROM directory_users AS o
-                    WHERE o.app = r.app AND o.address = r.address)",
+            "name = COALESCE(t.name, r.name), changed = {now}",
         ),
-        of.rows(
-            EXISTING,
-            "INSERT INTO directory_users
-                (app, address, uid, name, active, flags, state, check_at, created, changed)
-            SELECT app, address, uid, name, active, flags, 0, {now}, {now}, {now} FROM r
-            WHERE NOT EXISTS (
-                SELECT 1 FROM directory_users AS o
-                WHERE o.app = r.app AND o.uid = r.uid)
-            ORDER BY app, address
-            ON CONFLICT DO NOTHING",
-        ),
+        added(of, EXISTING, "name, active, flags", CONFIRMED),
     ]
 }
 
@@ -212,25 +204,38 @@ fn seen(of: &Dialect) -> [String; 5] {
         ),
         doubt("t.address = r.address AND COALESCE(t.uid, 0) <> r.uid"),
         doubt("t.uid = r.uid AND t.address <> r.address"),
-        of.rows(
-            SEEN,
-            "UPDATE directory_users AS t SET
-                address = r.address, state = 1, check_at = {now}, checks = 0
+        address_learned(of, SEEN, "state = 1, check_at = {now}, checks = 0"),
+        added(of, SEEN, "active, flags", UNCERTAIN),
+    ]
+}
+
+/// Gives an address, and what else is `set`, to users of whom only the uid was known.
+fn address_learned(of: &Dialect, columns: &str, set: &str) -> String {
+    of.rows(
+        columns,
+        &format!(
+            "UPDATE directory_users AS t SET address = r.address, {set}
             FROM r WHERE t.app = r.app AND t.uid = r.uid AND t.address IS NULL
                 AND t.state <> 2 AND NOT EXISTS (
                     SELECT 1 FROM directory_users AS o
-                    WHERE o.app = r.app AND o.address = r.address)",
+                    WHERE o.app = r.app AND o.address = r.address)"
         ),
-        of.rows(
-            SEEN,
+    )
+}
+
+/// Adds users of whom there is no entry, in a state, with what is `known` of them.
+fn added(of: &Dialect, columns: &str, known: &str, state: i64) -> String {
+    of.rows(
+        columns,
+        &format!(
             "INSERT INTO directory_users
-                (app, address, uid, active, flags, state, check_at, created, changed)
-            SELECT app, address, uid, active, flags, 1, {now}, {now}, {now} FROM r
+                (app, address, uid, {known}, state, check_at, created, changed)
+            SELECT app, address, uid, {known}, {state}, {{now}}, {{now}}, {{now}} FROM r
             WHERE NOT EXISTS (
                 SELECT 1 FROM directory_users AS o
                 WHERE o.app = r.app AND o.uid = r.uid)
             ORDER BY app, address
-            ON CONFLICT DO NOTHING",
+            ON CONFLICT DO NOTHING"
         ),
-    ]
+    )
 }
