@@ -26,7 +26,8 @@ const STREAMS: usize = 4;
 /// Measures calls, 64 in flight, and items of streams, in turn.
 pub async fn measure(effort: Effort) {
     let backend = Server::of_role(&["backend"]);
-    let server = Server::facade(PROGRAM, &backend.url(), &settings(1, ""));
+    let settings = settings(1, "");
+    let server = Server::facade(PROGRAM, &backend.url(), &settings);
     let (mut calls, mut items) = (Vec::new(), Vec::new());
     for _ in 0..effort.rounds {
         let load = Load::closed(64, 4);

@@ -32,14 +32,22 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    async fn transaction(&mut self, batch: &Batch<'_>) -> sqlx::Result<(Vec<Seen>, Vec<bool>)> {
+    /// Each statement is durable by itself.
+    async fn carry_out(&mut self, batch: &Batch<'_>) -> sqlx::Result<(Vec<Seen>, Vec<bool>)> {
         let mut connection = self.connection().await?;
         let connection = connection.as_mut().expect("it was just connected");
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let settled = settle(&mut transaction, batch).await?;
-        let seen = claim(&mut transaction, batch).await?;
-        transaction.commit().await?;
-        Ok((seen, settled))
+        let (settlements, claims) = (batch.settlements.len(), batch.claims.len());
+        let written = write(connection, batch).await?;
+        if written == (settlements + claims) as u64 && batch.looks.is_empty() {
+            return Ok((batch.all_won(), vec![true; settlements]));
+        }
+        let keys = batch.settlements.iter();
+        let keys: Vec<_> = keys.map(|settlement| &settlement.claim.key).collect();
+        let settled = look(connection, &keys).await?;
+        let pairs = settled.iter().zip(&batch.settlements);
+        let settled = pairs.map(|(seen, settlement)| seen.has(settlement));
+        let keys: Vec<&Key> = batch.keys().collect();
+        Ok((look(connection, &keys).await?, settled.collect()))
     }
 
     pub(in crate::store) async fn connection(
@@ -63,7 +71,7 @@ impl Sqlite {
 
 impl Database for Sqlite {
     async fn write(&mut self, batch: &Batch<'_>) -> Answers {
-        match self.transaction(batch).await {
+        match self.carry_out(batch).await {
             Ok((seen, settled)) => Answers {
                 seen: Ok(seen),
                 settled: Ok(settled),
@@ -116,52 +124,36 @@ impl Sweep for Sqlite {
     }
 }
 
-async fn settle(to: &mut SqliteConnection, batch: &Batch<'_>) -> sqlx::Result<Vec<bool>> {
-    let n = batch.settlements.len();
-    let (kept, released): (Vec<_>, Vec<_>) = batch
-        .settlements
-        .iter()
-        .partition(|settlement| settlement.outcome.is_some());
+/// Writes outcomes, and claims, and gives how many of them changed a row.
+async fn write(to: &mut SqliteConnection, batch: &Batch<'_>) -> sqlx::Result<u64> {
+    let mut released = Vec::new();
+    let mut settled = Vec::new();
+    for settlement in &batch.settlements {
+        match &settlement.outcome {
+            Some(outcome) => settled.push((&settlement.claim, outcome)),
+            None => released.push(&settlement.claim),
+        }
+    }
     let mut written = 0;
-    for (settlements, statement) in [(kept, sql::SETTLE), (released, sql::RELEASE)] {
-        if !settlements.is_empty() {
-            let rows = sql::settlements(&settlements);
-            let result = sqlx::query(statement).bind(rows).execute(&mut *to).await?;
-            written += result.rows_affected();
-        }
+    if !released.is_empty() {
+        let rows = sql::releases(&released);
+        let result = sqlx::query(sql::RELEASE).bind(rows).execute(&mut *to);
+        written += result.await?.rows_affected();
     }
-    if written == n as u64 {
-        return Ok(vec![true; n]);
+    if settled.len() + batch.claims.len() > 0 {
+        let rows = sql::writes(&settled, &batch.claims);
+        let result = sqlx::query(sql::WRITE).bind(rows).execute(&mut *to);
+        written += result.await?.rows_affected();
     }
-    let keys = batch
-        .settlements
-        .iter()
-        .map(|settlement| &settlement.claim.key);
-    let seen = look(to, &keys.collect::<Vec<_>>()).await?;
-    let pairs = seen.iter().zip(&batch.settlements);
-    Ok(pairs
-        .map(|(seen, settlement)| seen.has(settlement))
-        .collect())
-}
-
-async fn claim(to: &mut SqliteConnection, batch: &Batch<'_>) -> sqlx::Result<Vec<Seen>> {
-    if !batch.claims.is_empty() {
-        let rows = sql::claims(&batch.claims);
-        let result = sqlx::query(sql::CLAIM).bind(rows).execute(&mut *to).await?;
-        if batch.looks.is_empty() && result.rows_affected() == batch.claims.len() as u64 {
-            return Ok(batch.all_won());
-        }
-    }
-    let keys: Vec<&Key> = batch.keys().collect();
-    if keys.is_empty() {
-        return Ok(Vec::new());
-    }
-    look(to, &keys).await
+    Ok(written)
 }
 
 /// Settles what has no lease any more, and reads the rows.
 async fn look(from: &mut SqliteConnection, keys: &[&Key]) -> sqlx::Result<Vec<Seen>> {
     let mut seen = vec![Seen::Absent; keys.len()];
+    if keys.is_empty() {
+        return Ok(seen);
+    }
     let keys = sql::keys(keys);
     sqlx::query(sql::EXPIRE)
         .bind(&keys)

@@ -19,8 +19,8 @@ use super::{
 use crate::store::{
     Config, Directory as _, Location, NoObserver,
     directory::{
-        Fate, Finding, Handle, Intent, Jobs, POSTGRES_STATEMENTS, SQLITE_STATEMENTS, Write,
-        Written, keep,
+        Fate, Finding, GroupChange, GroupQuery, Handle, Intent, Jobs, POSTGRES_STATEMENTS,
+        SQLITE_STATEMENTS, Write, Written, keep,
     },
     postgres, sqlite,
 };
@@ -110,10 +110,15 @@ impl Stalled {
     }
 
     async fn write(&mut self, user: u8, write: Write, mesibo: &mut Mesibo) {
-        let mut intent = self.handle.begin(APP.into(), write.clone(), LEASE).await;
-        intent.sending();
-        self.written.push(intent.settle(mesibo.carry_out(&write)));
+        let fate = mesibo.carry_out(&write);
+        self.record(write, fate).await;
         self.users.push(user);
+    }
+
+    async fn record(&mut self, write: Write, fate: Fate) {
+        let mut intent = self.handle.begin(APP.into(), write, LEASE).await;
+        intent.sending();
+        self.written.push(intent.settle(fate));
     }
 
     /// Writes all that waits.
@@ -425,4 +430,30 @@ fn no_user_is_lost_and_none_is_invented() {
     };
     let config = runtime.block_on(server.database("users"));
     check(&runtime, &config, 32);
+}
+
+#[tokio::test]
+async fn a_group_that_a_stopped_server_has_made_is_uncertain_once_it_goes_on() {
+    let folder = TempDir::new().unwrap();
+    let config = sqlite_config(&folder.path().join("ids.db"));
+    let store = opened(&config).await;
+    let mut stalled = Stalled::new(&config);
+    let group = Write::CreateGroup {
+        group: GroupChange::default(),
+        members: Vec::new(),
+    };
+    stalled.record(group, Fate::Done { id: Some(7) }).await;
+    stalled.resume(&config).await;
+    let query = GroupQuery {
+        prefix: "",
+        member: None,
+        after: None,
+        limit: 10,
+    };
+    let groups = store.directory.groups(APP, query).await.unwrap();
+    let [group] = &groups[..] else {
+        panic!("{groups:?}")
+    };
+    assert_eq!((group.gid, group.is_confirmed), (Some(7), false));
+    store.store.close().await;
 }
