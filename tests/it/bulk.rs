@@ -358,17 +358,29 @@ fn a_large_file_takes_no_more_memory_than_a_small_one() {
         file.write_all(row.as_bytes()).unwrap();
     }
     drop(file);
-    // The data segment, in KiB.
-    let limited = format!(
-        "ulimit -d 131072; exec {PROGRAM} send {} --dry-run",
-        fixture.file()
-    );
-    let output = Command::new("sh").args(["-c", &limited]).output().unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.args(["send", fixture.file(), "--dry-run"]);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        peak = peak_memory(&child).unwrap_or(peak);
+        thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert!(
         stderr(&output).contains(&format!("{count} rows, 0 of them")),
         "{output:?}"
     );
+    assert!((1..64 << 10).contains(&peak), "{peak} KiB");
+}
+
+/// The most memory that a process ever had resident, in KiB, as `proc_pid_status(5)` has it;
+/// `None` once the process has ended.
+fn peak_memory(child: &std::process::Child) -> Option<usize> {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let (_, rest) = status.split_once("VmHWM:")?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 /// A command in a terminal, and what it shows.
