@@ -14,7 +14,9 @@ fn items() -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_item_of_a_long_stream_is_answered_in_memory_that_does_not_grow() {
     let backend = Backend::always(Answer::ok(EVERYTHING));
-    let server = Process::serve(&backend.url(), &["--audit-log", "/dev/null"]);
+    // A million take longer than a connection is kept by default.
+    let args = ["--audit-log", "/dev/null", "--max-connection-age", "1h"];
+    let server = Process::serve(&backend.url(), &args);
     let channel = server.channel().await;
     let count = items();
     let mut stream = Messages::open(&channel).await;
