@@ -211,16 +211,19 @@ impl Sink for Handle {
 impl Directory for Handle {
     fn begin(&self, app: Arc<str>, write: Write, lease: Duration) -> BoxFuture<'_, Intent> {
         Box::pin(async move {
-            let mut recorded = Recorded {
+            let recorded = Recorded {
                 app,
                 ticket: new_ticket(),
                 write: Arc::new(write),
                 is_late: false,
             };
-            if !matches!(*recorded.write, Write::UserToken { .. }) {
-                recorded.is_late = !self.intend(recorded.clone(), lease).await;
+            // It ends the write if the caller goes away meanwhile.
+            let mut intent = Intent::new(recorded.clone(), Arc::new(self.clone()));
+            let needs_intent = !matches!(*recorded.write, Write::UserToken { .. });
+            if needs_intent && !self.intend(recorded, lease).await {
+                intent.set_late();
             }
-            Intent::new(recorded, Arc::new(self.clone()))
+            intent
         })
     }
 

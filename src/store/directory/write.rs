@@ -185,6 +185,13 @@ impl Intent {
         }
     }
 
+    /// The write may be sent before its intent is written.
+    pub(super) fn set_late(&mut self) {
+        if let Some(recorded) = &mut self.recorded {
+            recorded.is_late = true;
+        }
+    }
+
     /// From here on the write may be sent.
     pub fn sending(&mut self) {
         self.is_sending = true;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -27,6 +28,16 @@ pub(super) async fn opened(config: &Config) -> Opened {
     Opened {
         store: opened.store,
         directory: opened.directory.unwrap(),
+    }
+}
+
+fn group(name: &str) -> Write {
+    Write::CreateGroup {
+        group: GroupChange {
+            name: Some(name.into()),
+            ..GroupChange::default()
+        },
+        members: vec!["k1".into()],
     }
 }
 
@@ -186,6 +197,13 @@ async fn what_was_not_done_changes_nothing(store: &Opened) {
     store.write(create("b0"), Fate::NotDone).await;
     assert_eq!(store.user("b0").await, None);
     drop(store.directory.begin(APP.into(), create("b0"), LONG).await);
+    // A caller goes away while its intent is being written.
+    for write in [create("b0"), group("b0")] {
+        let begun = store.directory.begin(APP.into(), write, LONG);
+        assert!(begun.now_or_never().is_none());
+    }
+    store.after_all().await;
+    assert_eq!(store.groups(None).await, []);
     store.write(create("b1"), Fate::Done { id: Some(10) }).await;
     let before = store.uid(10).await;
     for write in [
@@ -434,10 +452,6 @@ async fn a_group_goes_through_its_life(store: &Opened) {
     let named = |name: &str| GroupChange {
         name: Some(name.into()),
         ..GroupChange::default()
-    };
-    let group = |name| Write::CreateGroup {
-        group: named(name),
-        members: vec!["k1".into()],
     };
     store.write(group("k not done"), Fate::NotDone).await;
     store.write(group("k unknown"), Fate::Unknown).await;
