@@ -42,11 +42,14 @@ impl Sqlite {
             return Ok((batch.all_won(), vec![true; settlements]));
         }
         let keys = batch.settlements.iter();
-        let keys: Vec<_> = keys.map(|settlement| &settlement.claim.key).collect();
+        let keys: Vec<_> = keys.map(|settled| (&settled.claim.key, None)).collect();
         let settled = look(connection, &keys).await?;
         let pairs = settled.iter().zip(&batch.settlements);
         let settled = pairs.map(|(seen, settlement)| seen.has(settlement));
-        let keys: Vec<&Key> = batch.keys().collect();
+        let claims = batch.claims.iter().map(|new| &new.claim);
+        let claims = claims.map(|claim| (&claim.key, Some(claim.ticket)));
+        let looks = batch.looks.iter().map(|key| (*key, None));
+        let keys: Vec<_> = claims.chain(looks).collect();
         Ok((look(connection, &keys).await?, settled.collect()))
     }
 
@@ -149,7 +152,10 @@ async fn write(to: &mut SqliteConnection, batch: &Batch<'_>) -> sqlx::Result<u64
 }
 
 /// Settles what has no lease any more, and reads the rows.
-async fn look(from: &mut SqliteConnection, keys: &[&Key]) -> sqlx::Result<Vec<Seen>> {
+async fn look(
+    from: &mut SqliteConnection,
+    keys: &[(&Key, Option<Uuid>)],
+) -> sqlx::Result<Vec<Seen>> {
     let mut seen = vec![Seen::Absent; keys.len()];
     if keys.is_empty() {
         return Ok(seen);

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use uuid::Uuid;
+
 use crate::store::{
     Key, Outcome,
     database::{NewClaim, state},
@@ -33,12 +35,14 @@ pub(super) const RELEASE: &str = "
             AND claims.id = unhex(value->>3) AND ticket = unhex(value->>4) AND state = 0
     )";
 
+/// A claim that has just been won is left alone: its owner learns of its lease by itself.
+///
 /// ?1: see [`keys`].
 pub(super) const EXPIRE: &str = "
     UPDATE claims SET state = 2
     FROM json_each(?1)
     WHERE app = value->>0 AND caller = value->>1 AND rpc = value->>2
-        AND claims.id = unhex(value->>3) AND state = 0
+        AND claims.id = unhex(value->>3) AND ticket <> unhex(value->>4) AND state = 0
         AND expires <= CAST(round(unixepoch('subsec') * 1000) AS INTEGER)";
 
 /// ?1: see [`keys`].
@@ -94,13 +98,14 @@ pub(super) fn releases(claims: &[&Claim]) -> String {
     rows.end()
 }
 
-/// Each `[app, caller, rpc, id]`.
-pub(super) fn keys(keys: &[&Key]) -> String {
+/// Each `[app, caller, rpc, id, ticket]`: of claims that were to be written, their ticket.
+pub(super) fn keys(keys: &[(&Key, Option<Uuid>)]) -> String {
     let mut rows = Rows::new(keys.len());
-    for this in keys {
+    for (this, ticket) in keys {
         rows.add(|json| {
             key(json, this);
-            json.push('0');
+            let ticket = ticket.map(hex::encode).unwrap_or_default();
+            let _ = write!(json, "\"{ticket}\"");
         });
     }
     rows.end()
