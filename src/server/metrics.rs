@@ -113,6 +113,17 @@ pub(super) struct Started {
 /// An open connection of a client, as the metrics count it.
 pub(super) struct OpenConnection(Gauge);
 
+/// Whose requests a pool of memory is for.
+#[derive(Clone, Copy)]
+pub(super) enum PoolOf {
+    /// Callers who have shown who they are.
+    Callers,
+    /// Everybody else on the gRPC port.
+    Others,
+    /// Everybody on the port for health.
+    Health,
+}
+
 impl Default for ServerMetrics {
     fn default() -> Self {
         let families = Families {
@@ -127,6 +138,12 @@ impl Default for ServerMetrics {
             items: policy.is_stream_of_items().then(|| families.items(policy)),
             ..families.method(policy.grpc_type, policy.service(), policy.method())
         });
+        let request_memory = Family::default();
+        let max_request_memory = Family::default();
+        for of in PoolOf::ALL {
+            drop(request_memory.get_or_create(&of.labels()));
+            drop(max_request_memory.get_or_create(&of.labels()));
+        }
         Self(Arc::new(Inner {
             methods: methods.collect(),
             unknown: families.method(UNKNOWN, UNKNOWN, UNKNOWN),
@@ -136,8 +153,8 @@ impl Default for ServerMetrics {
             max_connections: Gauge::default(),
             refused: Family::default(),
             displaced: Counter::default(),
-            request_memory: Family::default(),
-            max_request_memory: Family::default(),
+            request_memory,
+            max_request_memory,
         }))
     }
 }
@@ -257,8 +274,8 @@ impl ServerMetrics {
     }
 
     /// A pool of memory for requests, which shows how much of it is taken.
-    pub(super) fn request_memory(&self, of: &'static str, limit: usize) -> Pool {
-        let labels = [("of", of)];
+    pub(super) fn request_memory(&self, of: PoolOf, limit: usize) -> Pool {
+        let labels = of.labels();
         let max = self.0.max_request_memory.get_or_create_owned(&labels);
         max.set(gauge(limit));
         Pool::new(limit, self.0.request_memory.get_or_create_owned(&labels))
@@ -282,6 +299,19 @@ impl ServerMetrics {
         policy
             .and_then(|policy| self.0.methods.get(policy.index))
             .unwrap_or(&self.0.unknown)
+    }
+}
+
+impl PoolOf {
+    const ALL: [Self; 3] = [Self::Callers, Self::Others, Self::Health];
+
+    fn labels(self) -> Labels<1> {
+        let of = match self {
+            Self::Callers => "callers",
+            Self::Others => "others",
+            Self::Health => "health",
+        };
+        [("of", of)]
     }
 }
 

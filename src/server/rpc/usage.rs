@@ -16,7 +16,7 @@ use crate::{
     },
     server::{
         config::{Limits, MAX_WATCHES, MAX_WATCHES_PER_CONNECTION, STREAM_BYTES},
-        metrics::ServerMetrics,
+        metrics::{PoolOf, ServerMetrics},
     },
 };
 
@@ -72,15 +72,15 @@ impl Budget {
     /// What the calls of the gRPC port may take.
     pub(in crate::server) fn of_grpc(limits: &Limits, metrics: &ServerMetrics) -> Self {
         Self::new(
-            metrics.request_memory("callers", limits.request_memory_of_callers()),
-            metrics.request_memory("others", limits.request_memory_of_others()),
+            metrics.request_memory(PoolOf::Callers, limits.request_memory_of_callers()),
+            metrics.request_memory(PoolOf::Others, limits.request_memory_of_others()),
             limits,
         )
     }
 
     /// What the calls of the port for health may take.
     pub(in crate::server) fn of_health(limits: &Limits, metrics: &ServerMetrics) -> Self {
-        let pool = metrics.request_memory("health", limits.request_memory_of_others());
+        let pool = metrics.request_memory(PoolOf::Health, limits.request_memory_of_others());
         Self::new(pool.clone(), pool, limits)
     }
 
