@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     Answer, Backend, EVERYTHING, Process,
-    process::{PROGRAM, command},
+    process::{PROGRAM, command, memory_of},
     sandbox_state, skip,
 };
 
@@ -363,7 +363,7 @@ fn a_large_file_takes_no_more_memory_than_a_small_one() {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut peak = 0;
     while child.try_wait().unwrap().is_none() {
-        peak = peak_memory(&child).unwrap_or(peak);
+        peak = memory_of(child.id(), "VmHWM:").unwrap_or(peak);
         thread::sleep(Duration::from_millis(5));
     }
     let output = child.wait_with_output().unwrap();
@@ -373,14 +373,6 @@ fn a_large_file_takes_no_more_memory_than_a_small_one() {
         "{output:?}"
     );
     assert!((1..64 << 10).contains(&peak), "{peak} KiB");
-}
-
-/// The most memory that a process ever had resident, in KiB, as `proc_pid_status(5)` has it;
-/// `None` once the process has ended.
-fn peak_memory(child: &std::process::Child) -> Option<usize> {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-    let (_, rest) = status.split_once("VmHWM:")?;
-    rest.split_whitespace().next()?.parse().ok()
 }
 
 /// A command in a terminal, and what it shows.

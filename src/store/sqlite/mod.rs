@@ -20,6 +20,7 @@ pub(super) use self::{
 use super::{
     Key,
     database::{Answers, Batch, Database, Failure, SWEEP_BATCH, Seen, Sweep},
+    ticket::Claim,
 };
 
 /// The file, through the one connection that writes. Whoever locks it first writes first,
@@ -46,8 +47,7 @@ impl Sqlite {
         let settled = look(connection, &keys).await?;
         let pairs = settled.iter().zip(&batch.settlements);
         let settled = pairs.map(|(seen, settlement)| seen.has(settlement));
-        let claims = batch.claims.iter().map(|new| &new.claim);
-        let claims = claims.map(|claim| (&claim.key, Some(claim.ticket)));
+        let claims = batch.claims.iter().map(|new| key_of(&new.claim));
         let looks = batch.looks.iter().map(|key| (*key, None));
         let keys: Vec<_> = claims.chain(looks).collect();
         Ok((look(connection, &keys).await?, settled.collect()))
@@ -134,12 +134,12 @@ async fn write(to: &mut SqliteConnection, batch: &Batch<'_>) -> sqlx::Result<u64
     for settlement in &batch.settlements {
         match &settlement.outcome {
             Some(outcome) => settled.push((&settlement.claim, outcome)),
-            None => released.push(&settlement.claim),
+            None => released.push(key_of(&settlement.claim)),
         }
     }
     let mut written = 0;
     if !released.is_empty() {
-        let rows = sql::releases(&released);
+        let rows = sql::keys(&released);
         let result = sqlx::query(sql::RELEASE).bind(rows).execute(&mut *to);
         written += result.await?.rows_affected();
     }
@@ -149,6 +149,10 @@ async fn write(to: &mut SqliteConnection, batch: &Batch<'_>) -> sqlx::Result<u64
         written += result.await?.rows_affected();
     }
     Ok(written)
+}
+
+fn key_of(claim: &Claim) -> (&Key, Option<Uuid>) {
+    (&claim.key, Some(claim.ticket))
 }
 
 /// Settles what has no lease any more, and reads the rows.

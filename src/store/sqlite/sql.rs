@@ -27,7 +27,7 @@ pub(super) const WRITE: &str = "
     ON CONFLICT DO UPDATE SET state = excluded.state, answer = excluded.answer
     WHERE claims.ticket = excluded.ticket AND claims.state = 0 AND excluded.state <> 0";
 
-/// ?1: see [`releases`].
+/// ?1: see [`keys`].
 pub(super) const RELEASE: &str = "
     DELETE FROM claims WHERE rowid IN (
         SELECT claims.rowid FROM json_each(?1) CROSS JOIN claims
@@ -86,19 +86,7 @@ pub(super) fn writes(settled: &[(&Claim, &Outcome)], claims: &[&NewClaim]) -> St
     rows.end()
 }
 
-/// Each `[app, caller, rpc, id, ticket]`.
-pub(super) fn releases(claims: &[&Claim]) -> String {
-    let mut rows = Rows::new(claims.len());
-    for claim in claims {
-        rows.add(|json| {
-            key(json, &claim.key);
-            let _ = write!(json, "\"{}\"", hex::encode(claim.ticket.as_bytes()));
-        });
-    }
-    rows.end()
-}
-
-/// Each `[app, caller, rpc, id, ticket]`: of claims that were to be written, their ticket.
+/// Each `[app, caller, rpc, id, ticket]`: without a ticket where the claim is not ours.
 pub(super) fn keys(keys: &[(&Key, Option<Uuid>)]) -> String {
     let mut rows = Rows::new(keys.len());
     for (this, ticket) in keys {

@@ -75,7 +75,7 @@ impl Opened {
         self.directory.user(APP, UserKey::Uid(uid)).await.unwrap()
     }
 
-    async fn groups(&self, member: Option<&str>) -> Vec<(Option<u64>, String, bool)> {
+    pub(super) async fn groups(&self, member: Option<&str>) -> Vec<(Option<u64>, String, bool)> {
         let query = GroupQuery {
             prefix: "",
             member,

@@ -139,11 +139,8 @@ impl Process {
         self.memory_of("VmHWM:")
     }
 
-    /// A line of `proc_pid_status(5)`.
     fn memory_of(&self, name: &str) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let (_, rest) = status.split_once(name).unwrap();
-        rest.split_whitespace().next().unwrap().parse().unwrap()
+        memory_of(self.child.id(), name).unwrap()
     }
 
     /// The address of its upstream, as its log has it.
@@ -233,4 +230,12 @@ impl Drop for Process {
             assert_no_secret("the log", &self.log());
         }
     }
+}
+
+/// A line of `proc_pid_status(5)` with an amount of memory, in KiB; `None` once the process has
+/// ended.
+pub fn memory_of(process: u32, name: &str) -> Option<usize> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let (_, rest) = status.split_once(name)?;
+    rest.split_whitespace().next()?.parse().ok()
 }
