@@ -11,7 +11,8 @@ set -eu
 program=$1
 version=$2
 file=$3
-epoch=${SOURCE_DATE_EPOCH:-0}
+deploy=$(dirname "$0")
+export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-0}"
 
 case $(uname -m) in
   x86_64) architecture=amd64 ;;
@@ -20,12 +21,6 @@ case $(uname -m) in
 esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-# An archive of a folder that depends on what is in the folder alone.
-archive() {
-  tar --create --format=gnu --sort=name --mtime="@$epoch" --owner=0 --group=0 \
-    --numeric-owner --mode=u+rwX,go+rX,go-w --directory="$1" .
-}
 
 digest() { sha256sum "$1" | cut -d ' ' -f 1; }
 
@@ -39,15 +34,15 @@ blob() {
 }
 
 mkdir -p "$work/root" "$work/layout/blobs/sha256"
-"$(dirname "$0")/rootfs.sh" "$program" "$work/root"
-archive "$work/root" > "$work/layer"
+"$deploy/rootfs.sh" "$program" "$work/root"
+"$deploy/archive.sh" "$work/root" . > "$work/layer"
 diff_id=$(digest "$work/layer")
 gzip --no-name --best "$work/layer"
 layer=$(blob layer.v1.tar+gzip "$work/layer.gz")
 
 cat > "$work/config" <<EOF
 {
-  "created": "$(date --utc --date="@$epoch" +%Y-%m-%dT%H:%M:%SZ)",
+  "created": "$(date --utc --date="@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)",
   "architecture": "$architecture",
   "os": "linux",
   "config": {
@@ -96,4 +91,4 @@ cat > "$work/layout/index.json" <<EOF
 }
 EOF
 printf '{"imageLayoutVersion": "1.0.0"}\n' > "$work/layout/oci-layout"
-archive "$work/layout" > "$file"
+"$deploy/archive.sh" "$work/layout" . > "$file"

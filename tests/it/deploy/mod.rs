@@ -6,6 +6,7 @@ mod helm;
 mod image;
 mod kubernetes;
 mod monitoring;
+mod package;
 pub mod prometheus;
 mod start;
 mod systemd;

@@ -22,9 +22,18 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "tests/it/deploy/image.rs makes an image of another program",
     ),
     (
+        "deploy/package",
+        "a release build takes minutes; tests/it/deploy/package.rs packs another program",
+    ),
+    (
+        "diff SHA256SUMS",
+        "tests/it/deploy/package.rs compares what was made twice",
+    ),
+    (
         "docker ",
         "needs a daemon; tests/it/deploy/compose.rs and image.rs run what it would",
     ),
+    ("git checkout", "changes the checkout"),
     ("export ", "what is set is in docs/settings.md"),
     ("groupadd ", "changes the machine"),
     ("grpcurl ", "the same calls are made by tests/it/walk.rs"),
@@ -50,6 +59,15 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("openssl rand", "makes a secret"),
     ("pg_dump ", "needs the database of an operator"),
     ("perf ", "needs rights that tests do not have"),
+    ("rustup ", "changes the toolchain"),
+    (
+        "sha256sum ",
+        "tests/it/deploy/package.rs runs it where the packages are",
+    ),
+    (
+        "skopeo ",
+        "needs a registry; tests/it/deploy/image.rs reads the image",
+    ),
     ("{ printf", "tests/it/deploy/kubernetes.rs runs it"),
     ("sqlite3 ", "needs the store of an operator"),
     (
