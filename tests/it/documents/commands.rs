@@ -61,6 +61,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("perf ", "needs rights that tests do not have"),
     ("rustup ", "changes the toolchain"),
     (
+        "sed ",
+        "tests/it/deploy/monitoring.rs reads the addresses that it changes",
+    ),
+    (
         "sha256sum ",
         "tests/it/deploy/package.rs runs it where the packages are",
     ),
