@@ -11,6 +11,8 @@ pub struct Peer(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     address: SocketAddr,
+    /// The address as text, for the lines of all calls.
+    shown: String,
     certificate: Option<Certificate>,
     stopping: Stopping,
 }
@@ -75,6 +77,7 @@ impl Peer {
     pub fn new(address: SocketAddr, certificate: Option<Certificate>, stopping: Stopping) -> Self {
         Self(Arc::new(Inner {
             address,
+            shown: address.to_string(),
             certificate,
             stopping,
         }))
@@ -85,6 +88,12 @@ impl Peer {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.0.address
+    }
+
+    /// The address as text.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.0.shown
     }
 
     /// The client certificate. `None` if the peer showed none, or one that is no longer

@@ -206,7 +206,7 @@ impl Record {
             line.text("app", app);
         }
         line.text("rpc", rpc);
-        line.display("peer", self.peer().address());
+        line.display("peer", self.peer().shown());
         if let Some(credential) = self.credential() {
             line.display("credential", credential);
         }

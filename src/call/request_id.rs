@@ -36,7 +36,11 @@ impl RequestId {
 
     /// Puts the id into the headers of a response.
     pub fn write(&self, headers: &mut HeaderMap) {
-        headers.insert(HEADER, self.0.clone());
+        let mut id = self.0.clone();
+        // No id comes twice. HPACK's table of what was sent would fill with ids, and each
+        // response would search all of them (RFC 7541, section 7.1.3).
+        id.set_sensitive(true);
+        headers.insert(HEADER, id);
     }
 }
 

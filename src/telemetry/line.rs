@@ -5,11 +5,12 @@
 //! `request_id` if it is about a call, and `message`, and then those of its fields.
 
 use std::{
+    cell::Cell,
     fmt::{self, Write as _},
-    time::SystemTime,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use humantime::format_rfc3339_micros;
+use humantime::format_rfc3339_seconds;
 use tracing::Level;
 
 use super::escape::{is_bare, is_plain, quote};
@@ -43,10 +44,10 @@ impl Line {
     ) -> Self {
         // Few lines are longer.
         let mut text = String::with_capacity(512);
-        let now = format_rfc3339_micros(SystemTime::now());
         match format {
             Format::Text => {
-                let _ = write!(text, "{now} {level:>5} ");
+                write_now(&mut text);
+                let _ = write!(text, " {level:>5} ");
                 if let Some(id) = request_id {
                     text.push_str("call{request_id=");
                     quote(&mut text, id);
@@ -56,7 +57,9 @@ impl Line {
                 text.push(':');
             }
             Format::Json => {
-                let _ = write!(text, r#"{{"timestamp":"{now}","level":"{level}","target":"#);
+                text.push_str(r#"{"timestamp":""#);
+                write_now(&mut text);
+                let _ = write!(text, r#"","level":"{level}","target":"#);
                 quote(&mut text, target);
                 if let Some(id) = request_id {
                     text.push_str(r#","request_id":"#);
@@ -95,11 +98,11 @@ impl Line {
 
     /// Adds what has a textual form. In the text format it has no quotes if it needs none.
     pub fn display(&mut self, name: &str, value: impl fmt::Display) -> &mut Self {
-        let value = value.to_string();
         self.name(name);
-        if self.format == Format::Text && is_bare(&value) {
-            self.text.push_str(&value);
-        } else {
+        let start = self.text.len();
+        let _ = write!(self.text, "{value}");
+        if self.format == Format::Json || !is_bare(&self.text[start..]) {
+            let value = self.text.split_off(start);
             quote(&mut self.text, &value);
         }
         self
@@ -144,6 +147,26 @@ impl Line {
             }
         }
     }
+}
+
+/// Writes the time, by RFC 3339, in UTC and with microseconds.
+fn write_now(text: &mut String) {
+    const EPOCH: [u8; 19] = *b"1970-01-01T00:00:00";
+    thread_local! {
+        /// A second, and its text: most lines are of the same second as the one before.
+        static SECOND: Cell<(u64, [u8; 19])> = const { Cell::new((0, EPOCH)) };
+    }
+    let now = SystemTime::now();
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (second, mut shown) = SECOND.get();
+    if second != now.as_secs() {
+        let time = UNIX_EPOCH + Duration::from_secs(now.as_secs());
+        let time = format_rfc3339_seconds(time).to_string();
+        shown.copy_from_slice(&time.as_bytes()[..EPOCH.len()]);
+        SECOND.set((now.as_secs(), shown));
+    }
+    text.push_str(str::from_utf8(&shown).unwrap_or_default());
+    let _ = write!(text, ".{:06}Z", now.subsec_micros());
 }
 
 #[cfg(test)]

@@ -21,7 +21,6 @@ use tracing::{
 };
 use tracing_subscriber::{
     Layer,
-    filter::Targets,
     layer::Context,
     registry::{LookupSpan, Scope},
 };
@@ -67,23 +66,22 @@ struct Fields<'a> {
 /// Standard error, for the log.
 struct Stderr(Format);
 
-/// The layer that writes the log lines of these targets.
+/// The layer that writes log lines.
 ///
 /// # Errors
 ///
 /// If the system has no more threads.
-pub(super) fn layer<S>(targets: Targets, format: Format) -> io::Result<impl Layer<S>>
+pub(super) fn layer<S>(format: Format) -> io::Result<impl Layer<S>>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let lines = Lines::start("log", LIMIT, Stderr(format))?;
     let _ = STARTED.set((lines.clone(), format));
-    let log = Log {
+    Ok(Log {
         lines,
         format,
         is_coloured: format == Format::Text && io::stderr().is_terminal(),
-    };
-    Ok(log.with_filter(targets))
+    })
 }
 
 /// Makes a log line of every panic, with its backtrace.

@@ -29,6 +29,7 @@ pub mod upstream;
 use std::error::Error;
 
 use prometheus_client::registry::Registry as Metrics;
+use tracing::subscriber::set_global_default;
 use tracing_subscriber::{
     Layer as _, Registry,
     filter::{Targets, filter_fn},
@@ -55,7 +56,7 @@ const TRACED: [&str; 2] = [env!("CARGO_CRATE_NAME"), "mesibo"];
 /// If traces cannot be exported to where the environment says, or the system has no more
 /// threads.
 pub fn start(targets: Targets, format: Format) -> Result<Telemetry, Box<dyn Error>> {
-    let log = log::layer(targets, format)?;
+    let log = log::layer(format)?;
     let traces = Traces::start()?;
     let spans = traces.as_ref().map(|traces| {
         tracing_opentelemetry::layer()
@@ -67,8 +68,12 @@ pub fn start(targets: Targets, format: Format) -> Result<Telemetry, Box<dyn Erro
                 metadata.is_span() && TRACED.contains(&room)
             }))
     });
-    let subscriber = Registry::default().with(log).with(spans);
-    tracing::subscriber::set_global_default(subscriber)?;
+    let registry = Registry::default();
+    match spans {
+        // A filter of all layers costs less than one of each.
+        None => set_global_default(registry.with(log).with(targets))?,
+        Some(spans) => set_global_default(registry.with(log.with_filter(targets)).with(spans))?,
+    }
     log::log_panics();
     Ok(Telemetry { _traces: traces })
 }

@@ -146,7 +146,7 @@ impl Call {
         let _entered = self.span.enter();
         let (code, record) = (name(code), &self.record);
         let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        let peer = record.peer().address();
+        let peer = record.peer().shown();
         if self.is_probe() {
             // Probes come every few seconds.
             return tracing::debug!(rpc, code, %peer, duration_ms, "call");
