@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use csv::{ReaderBuilder, StringRecord, WriterBuilder};
+use csv::{ReaderBuilder, StringRecord, Writer};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -55,9 +55,9 @@ pub struct Counts {
 pub(super) struct Rowset(Vec<u64>);
 
 /// Writes results.
-pub(super) struct Results<W> {
-    out: W,
-    lines: Vec<u8>,
+pub(super) struct Results<W: Write> {
+    out: Writer<W>,
+    is_flushed: bool,
     /// The digest of the file that the results are of.
     digest: String,
 }
@@ -183,10 +183,11 @@ impl Results<File> {
             .map_err(|_| format!("{shown}: another command is writing results to it"))?;
         cut_last_line(&mut file).map_err(wrong)?;
         let earlier = read::<K>(&file, digest, rows).map_err(|what| format!("{shown}: {what}"))?;
+        let is_new = file.seek(SeekFrom::End(0)).map_err(wrong)? == 0;
         let mut results = Self::new(file, digest);
-        if results.out.seek(SeekFrom::End(0)).map_err(wrong)? == 0 {
-            results.begin::<K>();
-            results.flush().map_err(wrong)?;
+        if is_new {
+            let begun = results.begin::<K>().and_then(|()| results.flush());
+            begun.map_err(wrong)?;
         }
         Ok((results, earlier))
     }
@@ -196,43 +197,51 @@ impl<W: Write> Results<W> {
     /// Results that go elsewhere.
     pub(super) fn new(out: W, digest: &str) -> Self {
         Self {
-            out,
-            lines: Vec::new(),
+            out: Writer::from_writer(out),
+            is_flushed: true,
             digest: digest.to_owned(),
         }
     }
 
     /// Adds the header.
-    pub(super) fn begin<K: Kind>(&mut self) {
-        self.line(&header::<K>());
+    pub(super) fn begin<K: Kind>(&mut self) -> io::Result<()> {
+        self.is_flushed = false;
+        write_line(&mut self.out, &header::<K>())
     }
 
-    /// Adds a row, which is written with the next [`Self::flush`].
-    pub(super) fn add(&mut self, told: &Told<'_>) {
+    /// Adds a row, which is written by the next [`Self::flush`] at the latest.
+    pub(super) fn add(&mut self, told: &Told<'_>) -> io::Result<()> {
         let (number, line) = (told.number.to_string(), told.line.to_string());
         let mut values = vec![&*number, &line, told.subject, told.outcome.name()];
         values.extend(told.values.iter().map(|value| &**value));
-        let digest = self.digest.clone();
-        values.extend([told.code, told.reason, told.message, &digest]);
-        self.line(&values);
+        self.is_flushed = false;
+        values.extend([told.code, told.reason, told.message, &self.digest]);
+        write_line(&mut self.out, &values)
+    }
+
+    /// Whether all that was added is written.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.is_flushed
     }
 
     /// Writes what was added.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.out.write_all(&self.lines)?;
-        self.lines.clear();
+        self.is_flushed = true;
         self.out.flush()
     }
+}
 
-    fn line(&mut self, values: &[&str]) {
+fn write_line(out: &mut Writer<impl Write>, values: &[&str]) -> io::Result<()> {
+    for value in values {
         // A line that was cut short must be known by its end.
-        let plain = values
-            .iter()
-            .map(|value| value.replace(char::is_control, " "));
-        let mut writer = WriterBuilder::new().from_writer(&mut self.lines);
-        let written = writer.write_record(plain);
-        written.expect("memory takes everything");
+        if value.contains(char::is_control) {
+            out.write_field(value.replace(char::is_control, " "))?;
+        } else {
+            out.write_field(value)?;
+        }
     }
+    out.write_record(None::<&[u8]>)?;
+    Ok(())
 }
 
 /// Takes away the end of a file behind its last whole line.

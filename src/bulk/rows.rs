@@ -1,6 +1,6 @@
 //! The rows of a file, as CSV with a header or as JSON Lines.
 //!
-//! The crate `csv` takes rows apart; where one ends is decided here, so that a quote that
+//! The crate `csv_core` takes rows apart; where one ends is decided here, so that a quote that
 //! nobody closes cannot swallow the rest of a file, nor take memory without end.
 
 use std::{
@@ -9,7 +9,8 @@ use std::{
     str,
 };
 
-use csv::{ByteRecord, ReaderBuilder};
+use csv::ByteRecord;
+use csv_core::{ReadRecordResult, Reader};
 use serde_json::{Map, Value};
 
 /// The longest row, in bytes: a message of 1 MiB, each character of which is escaped.
@@ -79,6 +80,8 @@ pub(super) struct Rows<R> {
     /// Which column of the kind each column of the file is.
     header: Vec<usize>,
     number: u64,
+    /// Takes rows apart: it is made once, for that takes longer than a row.
+    parser: Reader,
 }
 
 /// The lines of a file, of which those behind a row without an end come again.
@@ -151,6 +154,7 @@ impl<R: BufRead> Rows<R> {
             columns,
             header: Vec::new(),
             number: 0,
+            parser: Reader::new(),
         };
         if format == Format::JsonLines {
             return Ok(Ok(rows));
@@ -222,7 +226,7 @@ impl<R: BufRead> Rows<R> {
             } else if raw.len() > MAX_ROW {
                 "a row has at most 8 MiB"
             } else {
-                let record = parse(&raw)?;
+                let record = parse(&mut self.parser, &raw);
                 let is_whole = self.header.is_empty() || record.len() == self.header.len();
                 if is_whole || raw.len() == first {
                     return Ok(Some((begin, Ok(record))));
@@ -402,16 +406,26 @@ impl Quoting {
     }
 }
 
-/// The values of a row.
-fn parse(raw: &[u8]) -> io::Result<ByteRecord> {
-    let mut builder = ReaderBuilder::new();
-    builder
-        .has_headers(false)
-        .flexible(true)
-        .buffer_capacity(raw.len().clamp(64, 8192));
-    let mut record = ByteRecord::new();
-    builder.from_reader(raw).read_byte_record(&mut record)?;
-    Ok(record)
+/// The values of a whole row.
+fn parse(parser: &mut Reader, raw: &[u8]) -> ByteRecord {
+    parser.reset();
+    // Values are not longer than their row, and stand between commas. One more of either is
+    // needed for the parser to see the end.
+    let mut values = vec![0; raw.len() + 1];
+    let mut ends = vec![0; raw.split(|&byte| byte == b',').count() + 1];
+    let (result, _, written, mut count) = parser.read_record(raw, &mut values, &mut ends);
+    if result == ReadRecordResult::InputEmpty {
+        // The last row of a file may have no end.
+        let (.., rest) = parser.read_record(&[], &mut values[written..], &mut ends[count..]);
+        count += rest;
+    }
+    let mut begin = 0;
+    let fields = ends[..count].iter().map(|&end| {
+        let field = &values[begin..end];
+        begin = end;
+        field
+    });
+    fields.collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::{
     collections::{HashMap, VecDeque},
     fmt,
     fs::File,
+    future::ready,
     io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
@@ -32,6 +33,9 @@ use super::{
 
 /// Most rows that are sent and have no answer: some streams' windows, and what is on the way.
 const MAX_UNANSWERED: usize = 512;
+
+/// Most rows that wait for the connection: those that are ready go out together.
+const READY: usize = 64;
 
 /// How long the answers to what was sent may take after the command was interrupted.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -63,7 +67,7 @@ pub struct Summary {
 }
 
 /// The rows of a file on their way.
-struct Transfer<K: Kind, W> {
+struct Transfer<K: Kind, W: Write> {
     rows: Receiver<K::Request>,
     /// Rows that were sent before, and have no answer.
     again: VecDeque<Prepared<K::Request>>,
@@ -125,7 +129,7 @@ pub async fn transfer<K: Kind>(job: &Job, server: &Server) -> Result<Summary, St
                 (examined.digest, Some(examined.rows))
             });
             let mut results = Results::new(out, &digest);
-            results.begin::<K>();
+            results.begin::<K>().map_err(|error| cannot_write(&error))?;
             send::<K, _>(job, server, selection, results, Counts::default(), total).await
         }
     }
@@ -175,8 +179,12 @@ async fn send<K: Kind, W: Write>(
             .map_err(|error| format!("cannot wait for Ctrl-C: {error}"))?,
     };
     let ended = transfer.run(server).await;
+    let written = transfer
+        .results
+        .flush()
+        .map_err(|error| cannot_write(&error));
     transfer.progress.end();
-    ended?;
+    ended.and(written)?;
     Ok(Summary {
         counts: transfer.counts,
         earlier,
@@ -226,7 +234,7 @@ impl<K: Kind, W: Write> Transfer<K, W> {
 
     /// Sends rows through one stream.
     async fn stream(&mut self, server: &Server) -> Result<End, String> {
-        let (sender, receiver) = mpsc::channel(1);
+        let (sender, receiver) = mpsc::channel(READY);
         let mut request = Request::new(ReceiverStream::new(receiver));
         *request.metadata_mut() = server.metadata.clone();
         let mut answers = match K::open(server.channel.clone(), request).await {
@@ -255,6 +263,10 @@ impl<K: Kind, W: Write> Transfer<K, W> {
                         return Ok(self.broken(next, status));
                     }
                 },
+                // The answers that came together are written together.
+                () = ready(()), if !self.results.is_flushed() => {
+                    self.results.flush().map_err(|error| cannot_write(&error))?;
+                }
                 _ = self.interrupts.recv() => {
                     if stop.is_some() {
                         return Ok(self.broken(next, Status::cancelled("stopped")));
@@ -340,7 +352,7 @@ impl<K: Kind, W: Write> Transfer<K, W> {
         reason: &str,
         message: &str,
     ) -> Result<(), String> {
-        self.results.add(&Told {
+        let added = self.results.add(&Told {
             number: row.number,
             line: row.line,
             subject: &row.subject,
@@ -350,8 +362,7 @@ impl<K: Kind, W: Write> Transfer<K, W> {
             reason,
             message,
         });
-        let written = self.results.flush();
-        written.map_err(|error| format!("cannot write results: {error}"))?;
+        added.map_err(|error| cannot_write(&error))?;
         self.counts.add(outcome);
         self.progress.add(outcome == Outcome::Ok);
         Ok(())
@@ -387,6 +398,10 @@ async fn after(time: Option<Instant>) {
         Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
     }
+}
+
+fn cannot_write(error: &io::Error) -> String {
+    format!("cannot write results: {error}")
 }
 
 fn is_draining(status: &Status) -> bool {
