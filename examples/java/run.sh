@@ -3,4 +3,4 @@
 set -eu
 dir=$(dirname "$0")
 classpath=$(cat "$dir/build/classpath")
-exec java -cp "$dir/build/classes:$classpath" Walk "$@"
+exec java -Djava.library.path="$dir/build/lib" -cp "$dir/build/classes:$classpath" Walk "$@"

@@ -280,10 +280,9 @@ macro_rules! examples {
 
 examples! { python typescript go java shell }
 
-/// All but Java: the netty of Debian 12 has no ALPN, without which there is no gRPC.
 #[tokio::test]
 async fn walks_over_tls_go_as_those_without() {
-    for language in ["python", "typescript", "go", "shell"] {
+    for language in ["python", "typescript", "go", "java", "shell"] {
         walks_over_tls(language).await;
     }
 }
