@@ -14,12 +14,16 @@
 //! - [`users`], [`messages`]: the columns of each kind of file
 //! - `kind`: what the kinds of files have in common
 //! - `rows`: the rows of a file, as CSV or JSON Lines
+//! - `quoting`: where a row of CSV ends, and its values
+//! - `lines`: the lines of a file
 
 pub mod existing;
 pub mod export;
 mod kind;
+mod lines;
 pub mod messages;
 mod progress;
+mod quoting;
 mod results;
 mod rows;
 mod server;

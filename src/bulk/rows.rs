@@ -5,16 +5,18 @@
 
 use std::{
     fmt,
-    io::{self, BufRead, Read as _},
+    io::{self, BufRead},
     str,
 };
 
 use csv::ByteRecord;
-use csv_core::{ReadRecordResult, Reader};
+use csv_core::Reader;
 use serde_json::{Map, Value};
 
-/// The longest row, in bytes: a message of 1 MiB, each character of which is escaped.
-const MAX_ROW: usize = 8 << 20;
+use super::{
+    lines::{Lines, MAX_ROW},
+    quoting::{Quoting, parse},
+};
 
 /// How a file has its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,29 +86,6 @@ pub(super) struct Rows<R> {
     parser: Reader,
 }
 
-/// The lines of a file, of which those behind a row without an end come again.
-struct Lines<R> {
-    reader: R,
-    again: Vec<u8>,
-    /// How much of that was read again.
-    read: usize,
-    /// The line that comes next.
-    next: u64,
-}
-
-/// What follows a text of CSV.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Quoting {
-    /// Where a value begins.
-    Start,
-    Plain,
-    Quoted,
-    /// Behind a quote that ends a value, or the first of two that stand for one.
-    Closed,
-    /// A quote is where none may be.
-    Wrong,
-}
-
 impl Mistake {
     pub(super) fn new(column: &str, what: impl Into<String>) -> Self {
         Self {
@@ -144,12 +123,7 @@ impl<R: BufRead> Rows<R> {
             reader.consume(3);
         }
         let mut rows = Self {
-            lines: Lines {
-                reader,
-                again: Vec::new(),
-                read: 0,
-                next: 1,
-            },
+            lines: Lines::new(reader),
             format,
             columns,
             header: Vec::new(),
@@ -341,91 +315,6 @@ impl<R: BufRead> Rows<R> {
         }
         Ok(values)
     }
-}
-
-impl<R: BufRead> Lines<R> {
-    /// The next line with its end, cut above the longest row.
-    fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut line = Vec::new();
-        if self.read < self.again.len() {
-            let rest = &self.again[self.read..];
-            let end = rest.iter().position(|&byte| byte == b'\n');
-            line.extend_from_slice(&rest[..end.map_or(rest.len(), |end| end + 1)]);
-            self.read += line.len();
-        } else {
-            let limit = MAX_ROW as u64 + 1;
-            (&mut self.reader)
-                .take(limit)
-                .read_until(b'\n', &mut line)?;
-            if line.len() > MAX_ROW && line.last() != Some(&b'\n') {
-                self.skip()?;
-            }
-        }
-        if line.is_empty() {
-            return Ok(None);
-        }
-        self.next += 1;
-        Ok(Some(line))
-    }
-
-    /// Skips the rest of a line.
-    fn skip(&mut self) -> io::Result<()> {
-        loop {
-            let buffer = self.reader.fill_buf()?;
-            if buffer.is_empty() {
-                return Ok(());
-            }
-            let end = buffer.iter().position(|&byte| byte == b'\n');
-            let count = end.map_or(buffer.len(), |end| end + 1);
-            self.reader.consume(count);
-            if end.is_some() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Gives lines again, the first of which has this number.
-    fn again(&mut self, next: u64, lines: &[u8]) {
-        self.again = [lines, &self.again[self.read..]].concat();
-        self.read = 0;
-        self.next = next;
-    }
-}
-
-impl Quoting {
-    /// What follows when a line has been read.
-    fn follow(self, line: &[u8]) -> Self {
-        line.iter().fold(self, |state, byte| match (state, byte) {
-            (Self::Wrong, _) => Self::Wrong,
-            (Self::Quoted, b'"') | (Self::Closed, b'\r') => Self::Closed,
-            (Self::Quoted, _) | (Self::Start | Self::Closed, b'"') => Self::Quoted,
-            (_, b',' | b'\n') => Self::Start,
-            (Self::Closed, _) | (Self::Plain, b'"') => Self::Wrong,
-            (Self::Start | Self::Plain, _) => Self::Plain,
-        })
-    }
-}
-
-/// The values of a whole row.
-fn parse(parser: &mut Reader, raw: &[u8]) -> ByteRecord {
-    parser.reset();
-    // Values are not longer than their row, and stand between commas. One more of either is
-    // needed for the parser to see the end.
-    let mut values = vec![0; raw.len() + 1];
-    let mut ends = vec![0; raw.split(|&byte| byte == b',').count() + 1];
-    let (result, _, written, mut count) = parser.read_record(raw, &mut values, &mut ends);
-    if result == ReadRecordResult::InputEmpty {
-        // The last row of a file may have no end.
-        let (.., rest) = parser.read_record(&[], &mut values[written..], &mut ends[count..]);
-        count += rest;
-    }
-    let mut begin = 0;
-    let fields = ends[..count].iter().map(|&end| {
-        let field = &values[begin..end];
-        begin = end;
-        field
-    });
-    fields.collect()
 }
 
 #[cfg(test)]
