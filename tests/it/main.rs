@@ -27,6 +27,7 @@ mod once;
 mod overload;
 mod polyglot;
 mod program;
+mod quiet;
 mod reload;
 mod replies;
 mod requests;

@@ -3,8 +3,8 @@
 use std::{
     convert::Infallible,
     future::pending,
-    io::Cursor,
     net::{self, SocketAddr},
+    pin::Pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -27,7 +27,7 @@ use tokio::{
 use tokio_util::either::Either;
 use tonic::Code;
 
-use super::{accept::Throttle, http1, proxy_protocol, tls::Tls};
+use super::{accept::Throttle, http1, proxy_protocol, rewound::Rewound, tls::Tls};
 use crate::{
     call::{Certificate, Peer, Stop, Stopping},
     server::{
@@ -115,7 +115,10 @@ struct Begun<S> {
 
 /// What ends a connection, besides its peer.
 struct Ends<Old, Expired> {
-    limits: Limits,
+    /// How long it may be without a call.
+    max_idle: Duration,
+    /// How long its calls may take to finish when it is idle, old or expired.
+    grace: Duration,
     /// Its calls, which learn of the end by the drop of `stop`.
     calls: Calls,
     stop: Stop,
@@ -144,7 +147,21 @@ struct Calls(Arc<Activity>);
 impl Connection {
     /// Serves calls until the peer closes the connection, or a limit or the shutdown of
     /// the server does.
-    pub(super) async fn serve(self, stack: Arc<Stack>) {
+    ///
+    /// The futures of the beginning and of all that follows have boxes of their own. One
+    /// future of both would keep the memory of a handshake as long as the connection is open.
+    pub(super) fn serve(self, stack: Arc<Stack>) -> impl Future<Output = ()> + Send {
+        let beginning = Box::pin(self.begin(stack));
+        async {
+            let rest = beginning.await;
+            if let Some(rest) = rest {
+                rest.await;
+            }
+        }
+    }
+
+    /// Begins a connection, and gives the rest of its life. `None` if it has ended.
+    async fn begin(self, stack: Arc<Stack>) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
         let Self {
             stream,
             address,
@@ -165,8 +182,8 @@ impl Connection {
             biased;
             begun = begun => begun.unwrap_or_else(|elapsed| Err(elapsed.into())),
             // No call can be in flight.
-            () = stopping.stopped() => return,
-            () = displaced.stopped() => return,
+            () = stopping.stopped() => return None,
+            () = displaced.stopped() => return None,
         };
         let begun = match begun {
             Ok(Some(begun)) => begun,
@@ -176,9 +193,12 @@ impl Connection {
                     tracing::warn!(%address, "a client speaks HTTP/1, and was told that this \
                                     port speaks gRPC over HTTP/2");
                 }
-                return;
+                return None;
             }
-            Err(error) => return tracing::debug!(%error, "the beginning of a connection failed"),
+            Err(error) => {
+                tracing::debug!(%error, "the beginning of a connection failed");
+                return None;
+            }
         };
 
         let (stop, call_stopping) = Stop::new();
@@ -192,7 +212,8 @@ impl Connection {
         });
         let stream = TokioIo::new(begun.stream);
         let ends = Ends {
-            limits,
+            max_idle: limits.max_connection_idle,
+            grace: limits.max_connection_age_grace,
             calls: calls.clone(),
             stop,
             old,
@@ -200,23 +221,26 @@ impl Connection {
             displaced,
             stopping,
         };
-        if begun.is_http1 {
-            ends.run(http1(&limits).serve_connection(stream, service))
-                .await;
+        // In a box as well: the future that serves it would have room for it twice.
+        Some(if begun.is_http1 {
+            let connection = http1(&limits).serve_connection(stream, service);
+            Box::pin(ends.run(Box::pin(connection)))
         } else {
-            ends.run(http2(&limits, calls).serve_connection(stream, service))
-                .await;
-        }
+            let connection = http2(&limits, calls).serve_connection(stream, service);
+            Box::pin(ends.run(Box::pin(connection)))
+        })
     }
 }
 
 impl<Old: Future<Output = ()>, Expired: Future<Output = ()>> Ends<Old, Expired> {
     /// Serves a connection until its peer closes it, or it has to end.
-    async fn run(mut self, connection: impl GracefulConnection<Error = hyper::Error>) {
-        let mut connection = std::pin::pin!(connection);
+    async fn run(
+        mut self,
+        mut connection: Pin<Box<impl GracefulConnection<Error = hyper::Error>>>,
+    ) {
         let end = tokio::select! {
             ended = &mut connection => return log(ended),
-            () = self.calls.idle_for(self.limits.max_connection_idle) => End::Idle,
+            () = self.calls.idle_for(self.max_idle) => End::Idle,
             () = self.old => End::Old,
             () = self.displaced.stopped() => End::Displaced,
             () = self.expired => End::Expired,
@@ -231,7 +255,7 @@ impl<Old: Future<Output = ()>, Expired: Future<Output = ()>> Ends<Old, Expired> 
             // The server has a grace period of its own, for all connections at once.
             End::Stopping => return log(connection.await),
             End::Displaced => DISPLACED_GRACE,
-            End::Idle | End::Old | End::Expired => self.limits.max_connection_age_grace,
+            End::Idle | End::Old | End::Expired => self.grace,
         };
         if let Ok(ended) = timeout(grace, connection).await {
             log(ended);
@@ -315,7 +339,7 @@ async fn begin(
         None => (Either::Left(stream), None),
         Some(tls) => {
             let (stream, certificate) = tls.accept(stream).await?;
-            (Either::Right(stream), certificate)
+            (Either::Right(Box::new(stream)), certificate)
         }
     };
     let other = read_preface(&mut stream).await?;
@@ -325,9 +349,8 @@ async fn begin(
         return Ok(None);
     }
     let read = other.unwrap_or(Bytes::from_static(PREFACE));
-    let (reader, writer) = io::split(stream);
     Ok(Some(Begun {
-        stream: io::join(Cursor::new(read).chain(reader), writer),
+        stream: Rewound::new(read, stream),
         is_http1,
         address,
         certificate,

@@ -104,8 +104,9 @@ impl Listener {
                     metrics: self.metrics.clone(),
                     warned: Arc::clone(&http1),
                 };
+                let serve = connection.serve(stack);
                 async move {
-                    connection.serve(stack).await;
+                    serve.await;
                     drop((open, thread));
                 }
             });

@@ -7,6 +7,7 @@
 //! - `http1`: the answer to a client that speaks HTTP/1
 //! - `connection`: the life of one connection
 //! - `proxy_protocol`: whose a connection is that a balancer passes on
+//! - `rewound`: a stream whose first bytes are read again
 //! - `workers`: the threads that serve connections
 //! - [`tls`]: TLS, and the certificates of clients
 
@@ -17,5 +18,6 @@ pub(super) mod descriptors;
 mod http1;
 pub(super) mod listener;
 mod proxy_protocol;
+mod rewound;
 pub mod tls;
 pub(super) mod workers;
