@@ -32,6 +32,8 @@ pub struct Server {
     child: Child,
     /// Where it does.
     pub address: SocketAddr,
+    /// The certificate that it has, in PEM, if it serves with TLS.
+    pub certificate: Option<String>,
 }
 
 impl Server {
@@ -80,7 +82,17 @@ impl Server {
     fn start(command: &mut Command, address: impl FnOnce(&mut Child) -> String) -> Self {
         let mut child = command.stdin(Stdio::piped()).spawn().expect("it starts");
         let address = address(&mut child).parse().expect("it is an address");
-        Self { child, address }
+        Self {
+            child,
+            address,
+            certificate: None,
+        }
+    }
+
+    /// The same, which serves with TLS if there is a certificate.
+    pub fn certified_by(mut self, certificate: Option<String>) -> Self {
+        self.certificate = certificate;
+        self
     }
 
     /// The number of the process.
@@ -89,7 +101,8 @@ impl Server {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/api.php", self.address)
+        let scheme = self.certificate.as_ref().map_or("http", |_| "https");
+        format!("{scheme}://{}/api.php", self.address)
     }
 
     /// Asks it to stop, and waits until it has.

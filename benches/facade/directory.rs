@@ -91,7 +91,7 @@ impl Measured {
         let more = format!("store = \"sqlite:{file}\"\ndirectory = {has_directory}\n");
         let settings = settings(1, &more);
         let server = Server::facade(PROGRAM, &backend.url(), &settings);
-        first_answer(server.address).await;
+        first_answer(&server).await;
         Self {
             server,
             _settings: settings,

@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Write as _,
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -19,7 +18,7 @@ use tokio::{task::JoinSet, time::sleep_until};
 use tonic::{
     Request,
     metadata::{Ascii, MetadataValue},
-    transport::{Channel, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 use uuid::Uuid;
 
@@ -87,7 +86,7 @@ impl Load {
     pub async fn run(self, server: &Server, time: Duration) -> Figures {
         let mut connections = Vec::new();
         for _ in 0..self.connections {
-            connections.push(connect(server.address).await);
+            connections.push(connect(server).await);
         }
         let (cpu, begun) = (server.cpu_time(), Instant::now());
         let next = Arc::new(AtomicU64::new(0));
@@ -245,11 +244,11 @@ pub fn ratio(one: Duration, other: Duration) -> f64 {
 }
 
 /// Calls a server until it answers.
-pub async fn first_answer(address: SocketAddr) {
+pub async fn first_answer(server: &Server) {
     let load = Load::closed(1, 1);
     let begun = Instant::now();
+    let endpoint = endpoint(server);
     let mut client = loop {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("it is a URL");
         if let Ok(channel) = endpoint.connect().await {
             break MessageServiceClient::new(channel);
         }
@@ -267,11 +266,25 @@ pub async fn first_answer(address: SocketAddr) {
     client.send_message(request).await.expect("it answers");
 }
 
-pub async fn connect(address: SocketAddr) -> MessageServiceClient<Channel> {
-    first_answer(address).await;
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("it is a URL");
-    let channel = endpoint.connect().await.expect("it serves");
+pub async fn connect(server: &Server) -> MessageServiceClient<Channel> {
+    first_answer(server).await;
+    let channel = endpoint(server).connect().await.expect("it serves");
     MessageServiceClient::new(channel)
+}
+
+/// Where a server is, and what it is known by.
+fn endpoint(server: &Server) -> Endpoint {
+    let address = server.address;
+    match &server.certificate {
+        None => Endpoint::from_shared(format!("http://{address}")),
+        Some(certificate) => {
+            let certificate = Certificate::from_pem(certificate);
+            let tls = ClientTlsConfig::new().ca_certificate(certificate);
+            Endpoint::from_shared(format!("https://{address}"))
+                .and_then(|endpoint| endpoint.tls_config(tls))
+        }
+    }
+    .expect("it is a URL, and a certificate")
 }
 
 /// A UUID that no other call has.

@@ -7,9 +7,10 @@
 //! compares with another build of the program; `-- --stores [URL]` shows what once-only
 //! calls cost, with a PostgreSQL at the URL as well; `-- --doors` shows what a call in JSON
 //! costs beside one by gRPC, and fails above its bar; `-- --streams` shows what items of
-//! streams cost beside calls, and `-- --directory` what the directory costs. Each server is a
-//! process of its own, and gets the same load in turn, in several rounds, so that other
-//! load of the machine affects all of them.
+//! streams cost beside calls, `-- --directory` what the directory costs, and `-- --tls` all
+//! three servers with TLS to the caller and to the backend. Each server is a process of its
+//! own, and gets the same load in turn, in several rounds, so that other load of the machine
+//! affects all of them.
 
 // Nothing is reachable from outside a benchmark; here `pub` means "for its parts".
 #![allow(unreachable_pub)]
@@ -30,12 +31,14 @@ mod servers;
 mod start;
 mod stores;
 mod streams;
+mod tls;
 mod yardsticks;
 
 use std::{env, time::Duration};
 
 use load::{Figures, Load};
 use servers::{Kind, Servers};
+use tls::Identity;
 
 /// The load of one row of the table.
 const LOADS: [(&str, Load); 2] = [
@@ -77,14 +80,22 @@ fn main() {
     let role = args.first().map(String::as_str);
     let is_fine = runtime.block_on(async {
         match role {
-            Some("backend") => backend::serve(args.get(1).is_some_and(|it| it == "users")).await,
-            Some("bare") => yardsticks::bare().await,
-            Some("plain") => yardsticks::plain(&args[1]).await,
+            Some("backend") => {
+                let has_users = args.get(1).is_some_and(|it| it == "users");
+                let identity = args.get(2..).and_then(Identity::of_arguments);
+                backend::serve(has_users, identity).await;
+            }
+            Some("bare") => yardsticks::bare(Identity::of_arguments(&args[1..])).await,
+            Some("plain") => {
+                let identity = Identity::of_arguments(&args[2..]);
+                yardsticks::plain(&args[1], identity).await;
+            }
             Some("--against") => against::measure(&args[1]).await,
             Some("--stores") => stores::measure(args.get(1), FULL).await,
             Some("--doors") => return doors::measure(FULL).await,
             Some("--streams") => streams::measure(FULL).await,
             Some("--directory") => directory::measure(FULL).await,
+            Some("--tls") => tls::measure(FULL).await,
             Some("--growth") => growth::measure(SHORT).await,
             Some("--short") => {
                 for _ in 0..TRIES {
@@ -106,24 +117,42 @@ fn main() {
     }
 }
 
+/// The figures of all servers under each of the loads.
+struct Tables {
+    /// 64 calls in flight.
+    busy: [Figures; 3],
+    /// One call.
+    alone: [Figures; 3],
+    /// Half of what the plain facade can take, for all the same.
+    paced: [Figures; 3],
+}
+
 /// Measures everything, and whether no ratio is worse than twice its bar.
 async fn measure(effort: Effort) -> bool {
-    let servers = Servers::start(1, "");
+    let tables = tables(&Servers::start(1, ""), effort).await;
+    let start = start::time_to_first_answer(effort.starts).await;
+    bars::check(&tables.busy, &tables.alone, &tables.paced, start)
+}
+
+/// Puts each of the loads on the servers, and prints the figures.
+async fn tables(servers: &Servers, effort: Effort) -> Tables {
     let mut tables = Vec::new();
     for (name, load) in LOADS {
-        let figures = rounds(&servers, load, effort).await;
+        let figures = rounds(servers, load, effort).await;
         println!("\n{name}\n\n{}", load::table(&figures));
         tables.push(figures);
     }
-    // Half of what the plain facade can take, for both the same.
     let rate = tables[0][Kind::Plain as usize].rate / 2.0;
-    let paced = rounds(&servers, Load::paced(64, 4, rate), effort).await;
+    let paced = rounds(servers, Load::paced(64, 4, rate), effort).await;
     println!(
         "\n{rate:.0} calls a second, 4 connections\n\n{}",
         load::table(&paced)
     );
-    let start = start::time_to_first_answer(effort.starts).await;
-    bars::check(&tables[0], &tables[1], &paced, start)
+    Tables {
+        busy: tables[0],
+        alone: tables[1],
+        paced,
+    }
 }
 
 /// The median figures of each server under a load.

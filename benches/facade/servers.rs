@@ -2,7 +2,10 @@
 
 use tempfile::NamedTempFile;
 
-use crate::process::{PROGRAM, Server, settings};
+use crate::{
+    process::{PROGRAM, Server, settings},
+    tls::Identity,
+};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +42,30 @@ pub struct Servers {
 impl Servers {
     /// Starts them. The facade knows so many callers, and has these settings besides.
     pub fn start(callers: usize, more: &str) -> Self {
-        let backend = Server::of_role(&["backend"]);
+        Self::start_by(callers, more, None)
+    }
+
+    /// Starts them with TLS, and a backend that has it as well.
+    pub fn start_with_tls(identity: &Identity) -> Self {
+        Self::start_by(1, &identity.settings(), Some(identity))
+    }
+
+    fn start_by(callers: usize, more: &str, identity: Option<&Identity>) -> Self {
+        let tls = identity.map(Identity::arguments);
+        let role = |name: &[&str]| {
+            let tls = tls.as_ref().map_or(&[][..], |tls| tls);
+            let server = Server::of_role(&[name, tls].concat());
+            server.certified_by(identity.map(Identity::certificate))
+        };
+        let backend = role(&["backend", "messages"]);
         let url = backend.url();
         let settings = settings(callers, more);
+        let facade = Server::facade(PROGRAM, &url, &settings);
         Self {
             all: [
-                Server::of_role(&["bare"]),
-                Server::of_role(&["plain", &url]),
-                Server::facade(PROGRAM, &url, &settings),
+                role(&["bare"]),
+                role(&["plain", &url]),
+                facade.certified_by(identity.map(Identity::certificate)),
             ],
             _backend: backend,
             _settings: settings,

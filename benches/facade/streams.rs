@@ -59,7 +59,7 @@ pub async fn measure(effort: Effort) {
 async fn run(server: &Server, time: Duration) -> Figures {
     let mut clients = Vec::new();
     for _ in 0..STREAMS {
-        clients.push(connect(server.address).await);
+        clients.push(connect(server).await);
     }
     let (cpu, begun) = (server.cpu_time(), Instant::now());
     let mut streams = JoinSet::new();

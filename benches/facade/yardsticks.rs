@@ -11,10 +11,10 @@ use serde_json::Value;
 use tokio_stream::Empty;
 use tonic::{
     Request, Response, Status, Streaming,
-    transport::{Server, server::TcpIncoming},
+    transport::{self, Server, ServerTlsConfig, server::TcpIncoming},
 };
 
-use crate::process;
+use crate::{process, tls::Identity};
 
 /// Answers without asking anybody.
 struct Bare;
@@ -28,27 +28,37 @@ struct Plain {
 /// The answers of streams, which yardsticks do not have.
 type NoStream = Empty<Result<SendMessagesResponse, Status>>;
 
-/// Serves the one until the parent goes away.
-pub async fn bare() {
-    serve(Bare).await;
+/// Serves the one until the parent goes away, with TLS if it has an identity.
+pub async fn bare(identity: Option<Identity>) {
+    serve(Bare, identity).await;
 }
 
-/// Serves the other, in front of a backend.
-pub async fn plain(url: &str) {
-    // reqwest wants one, though nothing here is encrypted.
+/// Serves the other, in front of a backend that has the same identity.
+pub async fn plain(url: &str, identity: Option<Identity>) {
+    // reqwest wants one, even where nothing is encrypted.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let timeout = Duration::from_secs(15);
-    let client = reqwest::Client::builder().timeout(timeout).build();
-    serve(Plain {
-        client: client.expect("the settings are valid"),
+    let mut client = reqwest::Client::builder().timeout(timeout);
+    if let Some(identity) = &identity {
+        let certificate = reqwest::Certificate::from_pem(identity.certificate().as_bytes());
+        client = client.tls_certs_only([certificate.expect("it is one")]);
+    }
+    let plain = Plain {
+        client: client.build().expect("the settings are valid"),
         url: url.to_owned(),
-    })
-    .await;
+    };
+    serve(plain, identity).await;
 }
 
-async fn serve(service: impl MessageService) {
+async fn serve(service: impl MessageService, identity: Option<Identity>) {
     let incoming = TcpIncoming::from(process::listen().await).with_nodelay(Some(true));
-    let server = Server::builder().add_service(MessageServiceServer::new(service));
+    let mut server = Server::builder();
+    if let Some(identity) = identity {
+        let identity = transport::Identity::from_pem(identity.certificate(), identity.key());
+        let tls = ServerTlsConfig::new().identity(identity);
+        server = server.tls_config(tls).expect("the identity is valid");
+    }
+    let server = server.add_service(MessageServiceServer::new(service));
     process::until_the_parent_goes(server.serve_with_incoming(incoming)).await;
 }
 
