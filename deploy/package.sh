@@ -18,12 +18,18 @@ if [ -n "$(ls -A "$folder" 2> /dev/null)" ]; then
   echo "package.sh: $folder has files already: name a new folder, or an empty one" >&2
   exit 1
 fi
+for tool in cargo-cyclonedx cargo-deb git; do
+  if ! command -v "$tool" > /dev/null; then
+    echo "package.sh: there is no $tool: docs/packages.md says how to install it" >&2
+    exit 1
+  fi
+done
 cd "$(dirname "$0")/.."
 umask 022
 
+program=${program:-$(deploy/static.sh)}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log --max-count=1 --format=%ct)}
 export SOURCE_DATE_EPOCH
-program=${program:-$(deploy/static.sh)}
 version=$(cargo pkgid --package mesibo-grpc | sed 's/.*[#@]//')
 machine=$(uname -m)
 

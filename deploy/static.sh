@@ -34,6 +34,8 @@ remap "$(rustc --print sysroot)/lib/rustlib/src/rust" \
   "/rustc/$(rustc --version --verbose | sed -n 's/^commit-hash: //p')"
 
 export CARGO_ENCODED_RUSTFLAGS="$rust_flags" CFLAGS="$c_flags" CARGO_TARGET_DIR="$PWD/target"
+# C has the time that it is compiled at. With that of the commit, each would compile it anew.
+export SOURCE_DATE_EPOCH=0
 case $target in
   *-musl) export "CC_$(echo "$target" | tr - _)=musl-gcc" ;;
 esac

@@ -226,13 +226,20 @@ fn a_static_program_is_the_same_wherever_it_is_built() {
                 "Cargo.lock",
                 "version = 4\n[[package]]\nname = \"mesibo-grpc\"\nversion = \"0.0.0\"\n",
             ),
-            // Code that is made when it is built panics, and says where.
+            // What the C compiler says of itself, in code that says where it panics.
+            (
+                "made.rs.c",
+                "fn made() { panic!(concat!(__DATE__, __TIME__, __FILE__)) }",
+            ),
             (
                 "build.rs",
                 r#"fn main() {
-                    let folder = std::env::var("OUT_DIR").unwrap();
-                    let code = "fn made() { std::env::args().nth(9).unwrap(); }";
-                    std::fs::write(folder + "/made.rs", code).unwrap();
+                    let [flags, source, folder] = ["CFLAGS", "CARGO_MANIFEST_DIR", "OUT_DIR"]
+                        .map(|name| std::env::var(name).unwrap());
+                    let mut cc = std::process::Command::new("cc");
+                    cc.args(flags.split_whitespace()).args(["-E", "-P", "-o"]);
+                    cc.args([folder + "/made.rs", source + "/made.rs.c"]);
+                    assert!(cc.status().unwrap().success());
                 }"#,
             ),
             (
@@ -262,6 +269,8 @@ fn a_static_program_is_the_same_wherever_it_is_built() {
         let panic = Command::new(built).output().unwrap();
         let panic = String::from_utf8(panic.stderr).unwrap();
         assert!(panic.contains("panicked at /source/target/"), "{panic}");
+        assert!(panic.contains("Jan  1 1970"), "{panic}");
+        assert!(panic.contains("/source/made.rs.c"), "{panic}");
         fs::read(built).unwrap()
     };
     assert!(build() == build(), "two folders made two programs");
