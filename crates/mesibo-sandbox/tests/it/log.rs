@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
+use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{Running, json};
@@ -33,6 +34,9 @@ impl<'a> MakeWriter<'a> for Lines {
 #[tokio::test]
 async fn every_request_leaves_a_line_with_its_outcome_and_never_a_token() {
     let lines = Lines::default();
+    // With one subscriber, whoever first comes by a line asks that of its own thread whether
+    // the line is wanted, and tests on other threads have none; with two, all are asked.
+    let _another = tracing::Dispatch::new(NoSubscriber::default());
     let logging = tracing_subscriber::fmt()
         .with_writer(lines.clone())
         .with_ansi(false)
