@@ -3,6 +3,7 @@
 use std::{env, error::Error, fs, path::Path};
 
 use prost::Message as _;
+use prost_types::FileDescriptorSet;
 
 const PROTOS: [&str; 5] = [
     "mesibo/v1/directory_service.proto",
@@ -24,23 +25,24 @@ const SECRETS: [(&str, &str); 3] = [
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
 
-    let descriptors = protox::compile(PROTOS, ["proto"])?;
+    let builder = tonic_prost_build::configure().codec_path("crate::codec::BoundedCodec");
+    let health = describe(&["grpc/health/v1/health.proto"], "health.bin")?;
+    builder.clone().compile_fds(health)?;
 
-    // Server reflection answers from this file.
-    let out_dir = env::var("OUT_DIR")?;
-    fs::write(
-        Path::new(&out_dir).join("descriptors.bin"),
-        descriptors.encode_to_vec(),
-    )?;
-
-    let mut builder = tonic_prost_build::configure()
-        .codec_path("crate::codec::BoundedCodec")
-        .skip_debug(SECRETS.map(|(message, _)| message));
+    let mut builder = builder.skip_debug(SECRETS.map(|(message, _)| message));
     for (message, field) in SECRETS {
         builder = builder
             .message_attribute(message, "#[derive(derive_more::Debug)]")
             .field_attribute(format!("{message}.{field}"), "#[debug(skip)]");
     }
-    builder.compile_fds(descriptors)?;
+    builder.compile_fds(describe(&PROTOS, "descriptors.bin")?)?;
     Ok(())
+}
+
+/// Describes files, and writes that to a file, from which server reflection answers.
+fn describe(protos: &[&str], name: &str) -> Result<FileDescriptorSet, Box<dyn Error>> {
+    let descriptors = protox::compile(protos, ["proto"])?;
+    let file = Path::new(&env::var("OUT_DIR")?).join(name);
+    fs::write(file, descriptors.encode_to_vec())?;
+    Ok(descriptors)
 }

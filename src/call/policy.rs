@@ -1,11 +1,9 @@
 //! What is known of each RPC, read from the descriptors of the services: adding an RPC to
 //! the contract is enough.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::LazyLock,
-};
+use std::{collections::HashSet, sync::LazyLock};
 
+use hashbrown::HashMap;
 use prost::Message as _;
 use prost_types::{
     DescriptorProto, FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, MethodOptions,
@@ -23,7 +21,7 @@ const ANY: &str = "*";
 /// The descriptors of every service that is served, each with whom it is for.
 const DESCRIPTORS: [(&[u8], Audience); 4] = [
     (proto::FILE_DESCRIPTOR_SET, Audience::Callers),
-    (tonic_health::pb::FILE_DESCRIPTOR_SET, Audience::Everyone),
+    (proto::health::FILE_DESCRIPTOR_SET, Audience::Everyone),
     (
         tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
         Audience::Tools,

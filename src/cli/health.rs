@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use tonic::{Code, Status};
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
 
 use super::{
     Failure,
     client::{connect, of_connection},
 };
-use crate::config::HealthConfig;
+use crate::{
+    config::HealthConfig,
+    proto::health::{
+        HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    },
+};
 
 /// Longest time to an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);

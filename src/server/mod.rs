@@ -17,9 +17,13 @@ use tokio::{
     net::TcpListener,
     time::{Instant, sleep, timeout_at},
 };
-use tonic_health::pb::health_server::HealthServer;
 
-use crate::{access::Access, call::Stop, proto, telemetry::audit::AuditLog};
+use crate::{
+    access::Access,
+    call::Stop,
+    proto::{self, health::health_server::HealthServer},
+    telemetry::audit::AuditLog,
+};
 pub use config::{Config, Deadlines, Limits};
 use config::{MAX_HEALTH_REQUEST_BYTES, MAX_REFLECTION_REQUEST_BYTES};
 pub use metrics::ServerMetrics;
@@ -233,7 +237,7 @@ fn with_common_services(services: Services, health: HealthService) -> Services {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(proto::health::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let valid = "generated descriptors are valid";

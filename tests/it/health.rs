@@ -1,6 +1,12 @@
 //! Health and reflection, as orchestrators and tools see them.
 
-use mesibo_grpc::proto::{DeleteUserRequest, user_service_client::UserServiceClient};
+use std::collections::HashMap;
+
+use mesibo_grpc::proto::{
+    DeleteUserRequest,
+    health::{HealthCheckResponse, HealthListRequest, health_client},
+    user_service_client::UserServiceClient,
+};
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -32,6 +38,22 @@ async fn the_server_and_each_service_serve_whatever_mesibo_does() {
         let response = health.check(of(name)).await.unwrap().into_inner();
         assert_eq!(response.status(), ServingStatus::Serving, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_list_has_all_that_a_check_knows() {
+    let facade = Facade::new("http://127.0.0.1:1/");
+    let mut health = health_client::HealthClient::new(facade.channel.clone());
+    let response = health
+        .list(HealthListRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    let serving = HealthCheckResponse {
+        status: ServingStatus::Serving.into(),
+    };
+    let expected = NAMES.map(|name| (name.to_owned(), serving));
+    assert_eq!(response.statuses, HashMap::from(expected));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,23 +3,23 @@
 //! It says whether this process serves, not whether Mesibo does: health that
 //! followed a shared upstream would take every replica away at once. So one state
 //! holds for the empty name, for each service of the contract, and for itself. tonic-health's
-//! own service does not fit: it says `SERVING` before anything serves, and ends the
-//! watch of an unknown name, which the protocol wants left open.
+//! own service does not fit: it says `SERVING` before anything serves, ends the watch of an
+//! unknown name, which the protocol wants left open, and has no `List`.
 
-use std::{pin::Pin, sync::Arc};
+use std::{iter, pin::Pin, sync::Arc};
 
 use tokio::sync::watch;
 use tokio_stream::{Stream, StreamExt as _, wrappers::WatchStream};
 use tonic::{Code, Request, Response, Status, server::NamedService};
-use tonic_health::pb::{
-    HealthCheckRequest, HealthCheckResponse,
-    health_check_response::ServingStatus,
-    health_server::{Health, HealthServer},
-};
 
 use super::usage::{Budget, Usage, WatchLimit, Watching};
 use crate::{
     call::{Policy, RequestId},
+    proto::health::{
+        HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+        health_check_response::ServingStatus,
+        health_server::{Health, HealthServer},
+    },
     status::{self, Reason},
 };
 
@@ -73,7 +73,7 @@ impl Health for HealthService {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        if !is_known(request.get_ref()) {
+        if !is_known(&request.get_ref().service) {
             let draft = status::refuse(
                 Code::NotFound,
                 Reason::UnknownService,
@@ -83,6 +83,16 @@ impl Health for HealthService {
         }
         let status = *self.0.borrow();
         Ok(Response::new(response(status)))
+    }
+
+    async fn list(
+        &self,
+        _request: Request<HealthListRequest>,
+    ) -> Result<Response<HealthListResponse>, Status> {
+        let status = *self.0.borrow();
+        let statuses = names().map(|name| (name.to_owned(), response(status)));
+        let statuses = statuses.collect();
+        Ok(Response::new(HealthListResponse { statuses }))
     }
 
     type WatchStream =
@@ -100,7 +110,7 @@ impl Health for HealthService {
             });
             draft.into_status(extension::<RequestId, _>(&request))
         })?;
-        let known = is_known(request.get_ref());
+        let known = is_known(&request.get_ref().service);
         let statuses = WatchStream::new(self.0.clone()).map(move |status| {
             let _counted = &watching;
             let status = if known {
@@ -119,12 +129,16 @@ fn extension<T: Clone + Send + Sync + 'static, R>(request: &Request<R>) -> &T {
     extension.expect("the server puts it into every request outside of the contract")
 }
 
-fn is_known(request: &HealthCheckRequest) -> bool {
-    let name = request.service.as_str();
+/// What has a status, some of it more than once: the server, this service, and those of the
+/// contract.
+fn names() -> impl Iterator<Item = &'static str> {
     let itself = <HealthServer<HealthService> as NamedService>::NAME;
-    name.is_empty()
-        || name == itself
-        || Policy::of_contract().any(|policy| policy.service() == name)
+    let contract = Policy::of_contract().map(Policy::service);
+    iter::once("").chain(iter::once(itself)).chain(contract)
+}
+
+fn is_known(service: &str) -> bool {
+    names().any(|name| name == service)
 }
 
 fn response(status: ServingStatus) -> HealthCheckResponse {

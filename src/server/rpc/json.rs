@@ -4,7 +4,7 @@
 //! prost-reflect reads the descriptors that server reflection shows, so that it knows the
 //! contract, health and the details of errors alike, and an RPC needs no code. pbjson would
 //! generate code that is some times as fast, for types of its own in the place of those that
-//! tonic-health, tonic-types and prost-types have, which the services use. A message of the
+//! tonic-types and prost-types have, which the services use. A message of the
 //! contract takes prost-reflect a few microseconds, where its call takes some hundred.
 
 use std::sync::LazyLock;
@@ -37,7 +37,7 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     let mut pool = DescriptorPool::new();
     for descriptors in [
         proto::FILE_DESCRIPTOR_SET,
-        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        proto::health::FILE_DESCRIPTOR_SET,
         tonic_types::pb::FILE_DESCRIPTOR_SET,
     ] {
         let set = FileDescriptorSet::decode(descriptors).expect("generated descriptors decode");
