@@ -64,11 +64,25 @@ impl Once {
         write: Option<Write>,
         respond: fn(&R) -> T,
     ) -> Result<Response<T>, Status> {
-        let into_status = |draft: Draft| draft.into_status(call.record.id());
         let Some(id) = id else {
             let reply = self.upstream.call(call, operation, write).await;
-            return Ok(Response::new(respond(&reply.map_err(into_status)?)));
+            let reply = reply.map_err(|draft| draft.into_status(call.record.id()))?;
+            return Ok(Response::new(respond(&reply)));
         };
+        // In a box, so that calls without an id have no room for it.
+        Box::pin(self.call_once(id, call, operation, write, respond)).await
+    }
+
+    /// Carries out an operation, or gives the answer of the request that did so before.
+    async fn call_once<R: FromReply, T: Message + Default + 'static>(
+        &self,
+        id: Uuid,
+        call: &Context,
+        operation: Operation<R>,
+        write: Option<Write>,
+        respond: fn(&R) -> T,
+    ) -> Result<Response<T>, Status> {
+        let into_status = |draft: Draft| draft.into_status(call.record.id());
         let claim = self.claim(id, call, &operation).await;
         match claim.map_err(into_status)? {
             Claim::First(ticket) => {

@@ -216,7 +216,8 @@ impl Checks {
 
     /// Receivers are addresses, separated by commas, each named once.
     pub(super) fn recipients(&mut self, field: &str, addresses: &str) {
-        self.at_most(recipients_of(addresses), field);
+        let count = recipients_of(addresses);
+        self.at_most(count, field);
         let mut seen = HashMap::new();
         for (number, address) in (1..).zip(addresses.split(',').take(MAX_ENTRIES)) {
             if let Some((rule, allowed)) = problem_of_address(address) {
@@ -224,7 +225,9 @@ impl Checks {
                     (field.into(), format!("address {number} {allowed}"))
                 });
             }
-            if let Some(first) = seen.insert(address, number) {
+            if count > 1
+                && let Some(first) = seen.insert(address, number)
+            {
                 self.violations.add(Rule::Duplicate, || {
                     let allowed = format!("address {number} must not repeat address {first}");
                     (field.into(), allowed)

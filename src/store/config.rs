@@ -67,6 +67,12 @@ impl Config {
             allow_plaintext: false,
         }
     }
+
+    /// How long a start waits for a database that cannot be reached yet, or a file that is
+    /// locked.
+    pub(super) fn open_timeout(&self) -> Duration {
+        5 * self.timeout
+    }
 }
 
 impl Location {

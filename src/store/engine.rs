@@ -1,7 +1,7 @@
 //! Writes what waits in the queue: what comes while the database is at work goes
 //! together in the next batch.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use tokio::{
     select,
@@ -15,6 +15,7 @@ use super::{
     observer::{Event, SettleResult},
     pause::Pause,
     queue::{ClaimJob, Job, Queue},
+    reply::{self, Replies},
     signals::Signals,
     ticket::{Settlement, Sink, Ticket},
     waiting::{Sizes, Waiting},
@@ -141,7 +142,7 @@ impl<D: Database> Engine<D> {
                 claim: job.new.claim,
                 deadline: first_try + job.new.lease,
                 outcome: None,
-                written: oneshot::channel().0,
+                written: reply::unawaited(),
             });
         }
     }
@@ -163,15 +164,17 @@ impl<D: Database> Engine<D> {
             rows: sizes.claims + sizes.settlements,
             took: now.elapsed(),
         });
+        let mut replies = Replies::default();
         if sizes.settlements > 0 {
-            self.settled(sizes, answers.settled);
+            self.settled(sizes, answers.settled, &mut replies);
         }
         if sizes.claims + sizes.looks > 0 {
-            self.seen(sizes, answers.seen);
+            self.seen(sizes, answers.seen, &mut replies);
         }
+        replies.send();
     }
 
-    fn settled(&mut self, sizes: Sizes, answer: Result<Vec<bool>, Failure>) {
+    fn settled(&mut self, sizes: Sizes, answer: Result<Vec<bool>, Failure>, to: &mut Replies) {
         let written = match answer {
             Ok(written) => written,
             Err(failure) => {
@@ -194,11 +197,11 @@ impl<D: Database> Engine<D> {
                 SettleResult::TooLate
             };
             self.queue.observer.observe(Event::Settled(result));
-            let _ = job.settlement.written.send(is_written);
+            to.add(job.settlement.written, is_written);
         }
     }
 
-    fn seen(&mut self, sizes: Sizes, answer: Result<Vec<Seen>, Failure>) {
+    fn seen(&mut self, sizes: Sizes, answer: Result<Vec<Seen>, Failure>, to: &mut Replies) {
         let seen = match answer {
             Ok(seen) => seen,
             Err(failure) => {
@@ -214,15 +217,15 @@ impl<D: Database> Engine<D> {
         let mut seen = seen.into_iter();
         for _ in 0..sizes.claims {
             if let (Some(job), Some(seen)) = (self.waiting.claims.pop_front(), seen.next()) {
-                self.answer(job, seen);
+                self.answer(job, seen, to);
             }
         }
         for (job, seen) in self.waiting.looks.drain(..sizes.looks).zip(seen) {
-            let _ = job.reply.send(Ok(seen));
+            to.add(job.reply, Ok(seen));
         }
     }
 
-    fn answer(&mut self, job: ClaimJob, seen: Seen) {
+    fn answer(&mut self, job: ClaimJob, seen: Seen, to: &mut Replies) {
         let claimed = match seen {
             Seen::UnderWay { ticket, .. } if ticket == job.new.claim.ticket => {
                 let start = job.first_try.unwrap_or_else(Instant::now);
@@ -237,18 +240,18 @@ impl<D: Database> Engine<D> {
             Seen::Absent => return self.waiting.claims.push_back(job),
         };
         // A ticket that its call no longer takes releases its claim.
-        let _ = job.reply.send(Ok(claimed));
+        to.add(job.reply, Ok(claimed));
     }
 
     fn refuse(&mut self, sizes: Sizes) {
         for job in self.waiting.looks.drain(..sizes.looks) {
-            let _ = job.reply.send(Err(Error::UNAVAILABLE));
+            job.reply.send(Err(Error::UNAVAILABLE));
         }
         for _ in 0..sizes.claims {
             if let Some(mut job) = self.waiting.claims.pop_front() {
-                let reply = std::mem::replace(&mut job.reply, oneshot::channel().0);
+                let reply = mem::replace(&mut job.reply, reply::unawaited());
                 self.give_up(job);
-                let _ = reply.send(Err(Error::UNAVAILABLE));
+                reply.send(Err(Error::UNAVAILABLE));
             }
         }
     }

@@ -23,6 +23,7 @@ mod open;
 mod pause;
 mod postgres;
 mod queue;
+mod reply;
 mod schema;
 mod signals;
 mod sqlite;

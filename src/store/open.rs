@@ -51,7 +51,7 @@ struct Parts {
 }
 
 /// Opens a store, after its schema was brought up to date. A server that does not answer
-/// yet is waited for, for five times the time limit of a claim.
+/// yet, or a file that is locked, is waited for, for five times the time limit of a claim.
 ///
 /// # Errors
 ///
@@ -151,8 +151,10 @@ async fn run(parts: Parts, opened: oneshot::Sender<Result<(), OpenError>>) {
         Location::Sqlite(file) => match sqlite::open(&file, config).await {
             Ok(file) => {
                 let _ = opened.send(Ok(()));
+                let checkpoints = tokio::spawn(sqlite::checkpoints(&file));
                 let directory = sqlite::Directory::new(file.clone());
                 work(file.clone(), file, directory, parts).await;
+                checkpoints.abort();
             }
             Err(error) => drop(opened.send(Err(error))),
         },

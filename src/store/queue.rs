@@ -17,6 +17,7 @@ use super::{
     Backlog, Claimed, Error, Key,
     database::{NewClaim, Seen},
     observer::{Event, Observer, SettleResult},
+    reply::{self, Reply},
     ticket::{Settlement, Sink},
 };
 
@@ -53,7 +54,7 @@ pub(super) enum Job {
 pub(super) struct ClaimJob {
     _place: Place,
     pub(super) new: NewClaim,
-    pub(super) reply: oneshot::Sender<Result<Claimed, Error>>,
+    pub(super) reply: Reply<Result<Claimed, Error>>,
     /// When it was first about to be written.
     pub(super) first_try: Option<Instant>,
 }
@@ -61,7 +62,7 @@ pub(super) struct ClaimJob {
 pub(super) struct LookJob {
     _place: Place,
     pub(super) key: Key,
-    pub(super) reply: oneshot::Sender<Result<Seen, Error>>,
+    pub(super) reply: Reply<Result<Seen, Error>>,
 }
 
 pub(super) struct SettleJob {
@@ -92,7 +93,7 @@ impl Queue {
         new: NewClaim,
     ) -> Result<oneshot::Receiver<Result<Claimed, Error>>, Error> {
         let place = Place::take(&self.claims, MAX_CLAIMS).ok_or(Error::OVERLOADED)?;
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = reply::channel();
         self.send(Job::Claim(ClaimJob {
             new,
             reply,
@@ -104,7 +105,7 @@ impl Queue {
 
     pub(super) fn look(&self, key: Key) -> Result<oneshot::Receiver<Result<Seen, Error>>, Error> {
         let place = Place::take(&self.claims, MAX_CLAIMS).ok_or(Error::OVERLOADED)?;
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = reply::channel();
         self.send(Job::Look(LookJob {
             key,
             reply,

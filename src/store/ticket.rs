@@ -13,7 +13,10 @@ use std::{
 use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
 
-use super::{Key, Outcome};
+use super::{
+    Key, Outcome,
+    reply::{self, Reply},
+};
 
 /// Nothing was sent yet.
 const IDLE: u8 = 0;
@@ -63,7 +66,7 @@ pub(super) struct Settlement {
     pub(super) deadline: Instant,
     /// `None` releases the id.
     pub(super) outcome: Option<Outcome>,
-    pub(super) written: oneshot::Sender<bool>,
+    pub(super) written: Reply<bool>,
 }
 
 /// Takes settlements. It neither fails nor blocks.
@@ -119,7 +122,7 @@ impl Ticket {
     }
 
     fn write(&mut self, outcome: Option<Outcome>) -> Settling {
-        let (written, settling) = oneshot::channel();
+        let (written, settling) = reply::channel();
         if let Some(claim) = self.claim.take() {
             self.sink.settle(Settlement {
                 claim,

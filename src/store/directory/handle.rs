@@ -26,6 +26,7 @@ use super::{
 use crate::store::{
     Error,
     observer::{DirectoryResult, Event, Observer},
+    reply::{self, Reply},
 };
 
 /// How many records may wait to be written.
@@ -58,13 +59,13 @@ pub(super) enum Job {
 pub(super) struct RecordJob {
     _place: OwnedSemaphorePermit,
     pub(super) record: Record,
-    pub(super) written: oneshot::Sender<()>,
+    pub(super) written: Reply<()>,
 }
 
 pub(super) struct FetchJob {
     pub(super) place: OwnedSemaphorePermit,
     pub(super) fetch: Fetch,
-    pub(super) reply: oneshot::Sender<Result<Vec<Row>, Error>>,
+    pub(super) reply: Reply<Result<Vec<Row>, Error>>,
 }
 
 impl Handle {
@@ -115,7 +116,7 @@ impl Handle {
         self.0.is_down.store(is_down, Ordering::Relaxed);
     }
 
-    fn record(&self, record: Record, written: oneshot::Sender<()>) {
+    fn record(&self, record: Record, written: Reply<()>) {
         match Arc::clone(&self.0.writes).try_acquire_owned() {
             Ok(place) => {
                 let _ = self.0.jobs.send(Job::Record(RecordJob {
@@ -133,7 +134,7 @@ impl Handle {
 
     /// Writes an intent. Whether that was in time is the answer.
     async fn intend(&self, recorded: Recorded, lease: Duration) -> bool {
-        let (written, is_written) = oneshot::channel();
+        let (written, is_written) = reply::channel();
         let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 2);
         self.record(Record::Begin { recorded, lease }, written);
         if self.0.is_down.load(Ordering::Relaxed) {
@@ -143,13 +144,13 @@ impl Handle {
     }
 
     fn note(&self, record: Record) {
-        self.record(record, oneshot::channel().0);
+        self.record(record, reply::unawaited());
     }
 
     async fn fetch(&self, sql: &'static str, binds: Vec<Bind>, writes: bool) -> Fetched {
         let place = Arc::clone(&self.0.reads).try_acquire_owned();
         let place = place.map_err(|_| Error::OVERLOADED)?;
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = reply::channel();
         let _ = self.0.jobs.send(Job::Fetch(FetchJob {
             place,
             fetch: Fetch { sql, binds, writes },
@@ -203,7 +204,7 @@ pub(in crate::store) struct Jobs(pub(super) mpsc::UnboundedReceiver<Job>);
 type Fetched = Result<Vec<Row>, Error>;
 
 impl Sink for Handle {
-    fn settle(&self, recorded: Recorded, fate: Fate, written: oneshot::Sender<()>) {
+    fn settle(&self, recorded: Recorded, fate: Fate, written: Reply<()>) {
         self.record(Record::End { recorded, fate }, written);
     }
 }

@@ -20,6 +20,7 @@ use crate::store::{
     database::{Failure, MAX_BATCH},
     observer::{DirectoryResult, Event},
     pause::Pause,
+    reply::Replies,
 };
 
 /// How many rows are written together. A record with more goes alone.
@@ -136,7 +137,7 @@ impl<B: Backend> Keeper<B> {
                 Error::UNAVAILABLE
             });
             drop(place);
-            let _ = reply.send(answer);
+            reply.send(answer);
         });
     }
 
@@ -197,11 +198,13 @@ impl<B: Backend> Keeper<B> {
     }
 
     fn end(&mut self, size: usize, result: DirectoryResult) {
+        let mut replies = Replies::default();
         for job in self.waiting.drain(..size) {
             self.handle.observer().observe(Event::Directory(result));
             if result == DirectoryResult::Written {
-                let _ = job.written.send(());
+                replies.add(job.written, ());
             }
         }
+        replies.send();
     }
 }

@@ -10,6 +10,7 @@ use std::{
 use tokio::{sync::oneshot, time::Instant};
 
 use super::entry::Permissions;
+use crate::store::reply::{self, Reply};
 
 /// A write at Mesibo, with what it sets. What is `None` stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +163,7 @@ pub(super) fn new_ticket() -> i64 {
 
 /// Takes settlements. It neither fails nor blocks.
 pub(super) trait Sink: Send + Sync {
-    fn settle(&self, recorded: Recorded, fate: Fate, written: oneshot::Sender<()>);
+    fn settle(&self, recorded: Recorded, fate: Fate, written: Reply<()>);
 }
 
 /// When something was asked for, by this process's clock.
@@ -203,7 +204,7 @@ impl Intent {
     }
 
     fn end(&mut self, fate: Fate) -> Written {
-        let (written, receiver) = oneshot::channel();
+        let (written, receiver) = reply::channel();
         if let Some(mut recorded) = self.recorded.take() {
             // A group that is being made is known by its ticket alone.
             if recorded.is_late && !matches!(*recorded.write, Write::CreateGroup { .. }) {

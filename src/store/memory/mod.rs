@@ -141,7 +141,7 @@ impl Sink for Inner {
             SettleResult::TooLate
         };
         self.observer.observe(Event::Settled(result));
-        let _ = written.send(is_written);
+        written.send(is_written);
     }
 }
 

@@ -30,10 +30,6 @@ const MIGRATIONS: [(&str, &str); 2] = [
     ),
 ];
 
-/// How long a server that is still starting is waited for, in times of the time limit of a
-/// claim.
-const OPEN_LIMITS: u32 = 5;
-
 /// How long a migration, and the wait for another process's, may take.
 const MIGRATION_TIMEOUT: Duration = Duration::from_mins(5);
 
@@ -41,7 +37,7 @@ const MIGRATION_TIMEOUT: Duration = Duration::from_mins(5);
 pub(in crate::store) async fn open(url: &Url, config: &Config) -> Result<PgPool, OpenError> {
     check_connections(config)?;
     let options = options(url, config).map_err(|error| refused(&error))?;
-    let mut connection = first(&options, config.timeout * OPEN_LIMITS).await?;
+    let mut connection = first(&options, config.open_timeout()).await?;
     let migrated = timeout(MIGRATION_TIMEOUT, migrate(&mut connection)).await;
     migrated.unwrap_or_else(|_| {
         Err(OpenError::Unreachable(

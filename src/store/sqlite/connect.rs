@@ -1,6 +1,8 @@
 //! Opening the file, and reading SQLite's errors.
 
-use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc};
+use std::{
+    fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc, time::Duration,
+};
 
 use rustix::fs::{Access, access};
 
@@ -9,9 +11,12 @@ use sqlx::{
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
-use tokio::sync::Mutex;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
 
-use super::Sqlite;
+use super::{Scopes, Sqlite};
 use crate::store::{
     Config, OpenError, Schema,
     database::Failure,
@@ -30,11 +35,30 @@ const MIGRATIONS: [(&str, &str); 2] = [
     ),
 ];
 
+/// The pause before a file that is locked is tried again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How many pages the write-ahead log may have before a commit moves them into the file by
+/// itself.
+const MAX_LOG_PAGES: &str = "16000";
+
 /// How large the write-ahead log stays once it has been larger.
 const MAX_LOG_BYTES: &str = "67108864";
 
-/// Opens the file, or creates it, and brings its schema up to date.
+/// Opens the file, or creates it, and brings its schema up to date. A file that is locked is
+/// waited for: another process may be at the same, and SQLite itself does not wait where both
+/// make a new file one with a write-ahead log.
 pub(in crate::store) async fn open(file: &Path, config: &Config) -> Result<Sqlite, OpenError> {
+    let until = Instant::now() + config.open_timeout();
+    loop {
+        match open_now(file, config).await {
+            Err(OpenError::Unreachable(_)) if Instant::now() < until => sleep(PAUSE).await,
+            opened => return opened,
+        }
+    }
+}
+
+async fn open_now(file: &Path, config: &Config) -> Result<Sqlite, OpenError> {
     create(file)?;
     let options = SqliteConnectOptions::new()
         .filename(file)
@@ -42,6 +66,7 @@ pub(in crate::store) async fn open(file: &Path, config: &Config) -> Result<Sqlit
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(config.timeout)
         .pragma("journal_size_limit", MAX_LOG_BYTES)
+        .pragma("wal_autocheckpoint", MAX_LOG_PAGES)
         .disable_statement_logging();
     let mut connection = again(&options).await.map_err(|error| refused(&error))?;
     check_journal(&mut connection)
@@ -52,6 +77,8 @@ pub(in crate::store) async fn open(file: &Path, config: &Config) -> Result<Sqlit
         connection: Arc::new(Mutex::new(Some(connection))),
         options,
         retention_ms: i64::try_from(config.retention.as_millis()).unwrap_or(i64::MAX / 2),
+        scopes: Scopes::default(),
+        written: Arc::default(),
     })
 }
 

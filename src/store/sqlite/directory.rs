@@ -38,7 +38,9 @@ impl Directory {
                 .execute(&mut *transaction)
                 .await?;
         }
-        transaction.commit().await
+        transaction.commit().await?;
+        self.writer.written.notify_one();
+        Ok(())
     }
 
     async fn rows(&self, fetch: &Fetch) -> sqlx::Result<Vec<Row>> {

@@ -1,19 +1,23 @@
 //! Claims in a file on this machine.
 
+mod checkpoint;
 mod connect;
 mod directory;
+mod scopes;
 mod sql;
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use sqlx::{
     Connection as _, Row as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteRow},
 };
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 use uuid::Uuid;
 
+use self::scopes::Scopes;
 pub(super) use self::{
+    checkpoint::checkpoints,
     connect::{inspect, open},
     directory::Directory,
 };
@@ -30,27 +34,38 @@ pub(super) struct Sqlite {
     connection: Arc<Mutex<Option<SqliteConnection>>>,
     options: SqliteConnectOptions,
     retention_ms: i64,
+    scopes: Scopes,
+    /// Told of what was written.
+    written: Arc<Notify>,
 }
 
 impl Sqlite {
     /// Each statement is durable by itself.
-    async fn carry_out(&mut self, batch: &Batch<'_>) -> sqlx::Result<(Vec<Seen>, Vec<bool>)> {
+    async fn carry_out(
+        &self,
+        batch: &Batch<'_>,
+        scopes: &mut Scopes,
+    ) -> sqlx::Result<(Vec<Seen>, Vec<bool>)> {
         let mut connection = self.connection().await?;
         let connection = connection.as_mut().expect("it was just connected");
+        let settled = batch.settlements.iter().map(|it| &it.claim.key);
+        scopes
+            .learn(batch.keys().chain(settled), connection)
+            .await?;
         let (settlements, claims) = (batch.settlements.len(), batch.claims.len());
-        let written = write(connection, batch).await?;
+        let written = write(connection, batch, scopes).await?;
         if written == (settlements + claims) as u64 && batch.looks.is_empty() {
             return Ok((batch.all_won(), vec![true; settlements]));
         }
         let keys = batch.settlements.iter();
         let keys: Vec<_> = keys.map(|settled| (&settled.claim.key, None)).collect();
-        let settled = look(connection, &keys).await?;
+        let settled = look(connection, &keys, scopes).await?;
         let pairs = settled.iter().zip(&batch.settlements);
         let settled = pairs.map(|(seen, settlement)| seen.has(settlement));
         let claims = batch.claims.iter().map(|new| key_of(&new.claim));
         let looks = batch.looks.iter().map(|key| (*key, None));
         let keys: Vec<_> = claims.chain(looks).collect();
-        Ok((look(connection, &keys).await?, settled.collect()))
+        Ok((look(connection, &keys, scopes).await?, settled.collect()))
     }
 
     pub(in crate::store) async fn connection(
@@ -74,11 +89,17 @@ impl Sqlite {
 
 impl Database for Sqlite {
     async fn write(&mut self, batch: &Batch<'_>) -> Answers {
-        match self.carry_out(batch).await {
-            Ok((seen, settled)) => Answers {
-                seen: Ok(seen),
-                settled: Ok(settled),
-            },
+        // After an error they are learnt anew.
+        let mut scopes = mem::take(&mut self.scopes);
+        match self.carry_out(batch, &mut scopes).await {
+            Ok((seen, settled)) => {
+                self.scopes = scopes;
+                self.written.notify_one();
+                Answers {
+                    seen: Ok(seen),
+                    settled: Ok(settled),
+                }
+            }
             Err(error) => {
                 let failure = self.failed(&error).await;
                 Answers {
@@ -128,7 +149,7 @@ impl Sweep for Sqlite {
 }
 
 /// Writes outcomes, and claims, and gives how many of them changed a row.
-async fn write(to: &mut SqliteConnection, batch: &Batch<'_>) -> sqlx::Result<u64> {
+async fn write(to: &mut SqliteConnection, batch: &Batch<'_>, scopes: &Scopes) -> sqlx::Result<u64> {
     let mut released = Vec::new();
     let mut settled = Vec::new();
     for settlement in &batch.settlements {
@@ -139,12 +160,12 @@ async fn write(to: &mut SqliteConnection, batch: &Batch<'_>) -> sqlx::Result<u64
     }
     let mut written = 0;
     if !released.is_empty() {
-        let rows = sql::keys(&released);
+        let rows = sql::keys(scopes, &released);
         let result = sqlx::query(sql::RELEASE).bind(rows).execute(&mut *to);
         written += result.await?.rows_affected();
     }
     if settled.len() + batch.claims.len() > 0 {
-        let rows = sql::writes(&settled, &batch.claims);
+        let rows = sql::writes(scopes, &settled, &batch.claims);
         let result = sqlx::query(sql::WRITE).bind(rows).execute(&mut *to);
         written += result.await?.rows_affected();
     }
@@ -159,12 +180,13 @@ fn key_of(claim: &Claim) -> (&Key, Option<Uuid>) {
 async fn look(
     from: &mut SqliteConnection,
     keys: &[(&Key, Option<Uuid>)],
+    scopes: &Scopes,
 ) -> sqlx::Result<Vec<Seen>> {
     let mut seen = vec![Seen::Absent; keys.len()];
     if keys.is_empty() {
         return Ok(seen);
     }
-    let keys = sql::keys(keys);
+    let keys = sql::keys(scopes, keys);
     sqlx::query(sql::EXPIRE)
         .bind(&keys)
         .execute(&mut *from)

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use uuid::Uuid;
 
+use super::scopes::Scopes;
 use crate::store::{
     Key, Outcome,
     database::{NewClaim, state},
@@ -16,14 +17,13 @@ use crate::store::{
 ///
 /// ?1: see [`writes`].
 pub(super) const WRITE: &str = "
-    INSERT INTO claims (app, caller, rpc, id, ticket, state, answer, request, created, expires)
-    SELECT value->>0, value->>1, value->>2, unhex(value->>3), unhex(value->>4), value->>5,
-        unhex(value->>6), unhex(value->>7), now, now + (value->>8)
+    INSERT INTO claims (scope, id, ticket, state, answer, request, created, expires)
+    SELECT value->>0, unhex(value->>1), unhex(value->>2), value->>3,
+        unhex(value->>4), unhex(value->>5), now, now + (value->>6)
     FROM json_each(?1), (SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER) AS now)
-    WHERE value->>5 = 0 OR EXISTS (
+    WHERE value->>3 = 0 OR EXISTS (
         SELECT 1 FROM claims
-        WHERE app = value->>0 AND caller = value->>1 AND rpc = value->>2
-            AND claims.id = unhex(value->>3) AND ticket = unhex(value->>4))
+        WHERE scope = value->>0 AND claims.id = unhex(value->>1) AND ticket = unhex(value->>2))
     ON CONFLICT DO UPDATE SET state = excluded.state, answer = excluded.answer
     WHERE claims.ticket = excluded.ticket AND claims.state = 0 AND excluded.state <> 0";
 
@@ -31,8 +31,8 @@ pub(super) const WRITE: &str = "
 pub(super) const RELEASE: &str = "
     DELETE FROM claims WHERE rowid IN (
         SELECT claims.rowid FROM json_each(?1) CROSS JOIN claims
-        WHERE app = value->>0 AND caller = value->>1 AND rpc = value->>2
-            AND claims.id = unhex(value->>3) AND ticket = unhex(value->>4) AND state = 0
+        WHERE scope = value->>0 AND claims.id = unhex(value->>1)
+            AND ticket = unhex(value->>2) AND state = 0
     )";
 
 /// A claim that has just been won is left alone: its owner learns of its lease by itself.
@@ -41,8 +41,8 @@ pub(super) const RELEASE: &str = "
 pub(super) const EXPIRE: &str = "
     UPDATE claims SET state = 2
     FROM json_each(?1)
-    WHERE app = value->>0 AND caller = value->>1 AND rpc = value->>2
-        AND claims.id = unhex(value->>3) AND ticket <> unhex(value->>4) AND state = 0
+    WHERE scope = value->>0 AND claims.id = unhex(value->>1)
+        AND ticket <> unhex(value->>2) AND state = 0
         AND expires <= CAST(round(unixepoch('subsec') * 1000) AS INTEGER)";
 
 /// ?1: see [`keys`].
@@ -50,8 +50,7 @@ pub(super) const LOOK: &str = "
     SELECT key, ticket, request, state, answer,
         expires - CAST(round(unixepoch('subsec') * 1000) AS INTEGER)
     FROM json_each(?1) CROSS JOIN claims
-    WHERE app = value->>0 AND caller = value->>1 AND rpc = value->>2
-        AND claims.id = unhex(value->>3)";
+    WHERE scope = value->>0 AND claims.id = unhex(value->>1)";
 
 /// ?1: the most rows; ?2: the retention in milliseconds. Rows are in the order of their
 /// claims.
@@ -65,20 +64,24 @@ pub(super) const SWEEP: &str = "
 pub(super) const ROWS: &str = "
     SELECT coalesce((SELECT max(rowid) FROM claims) - (SELECT min(rowid) FROM claims) + 1, 0)";
 
-/// Each `[app, caller, rpc, id, ticket, state, answer, request, lease in milliseconds]`:
-/// outcomes come before claims of the same id.
-pub(super) fn writes(settled: &[(&Claim, &Outcome)], claims: &[&NewClaim]) -> String {
+/// Each `[scope, id, ticket, state, answer, request, lease in milliseconds]`: outcomes come
+/// before claims of the same id.
+pub(super) fn writes(
+    scopes: &Scopes,
+    settled: &[(&Claim, &Outcome)],
+    claims: &[&NewClaim],
+) -> String {
     let mut rows = Rows::new(settled.len() + claims.len());
     for (claim, outcome) in settled {
         let (state, answer) = outcome.parts();
         rows.add(|json| {
-            written(json, claim, state, answer);
+            written(json, scopes, claim, state, answer);
             json.push_str("\"\",0");
         });
     }
     for new in claims {
         rows.add(|json| {
-            written(json, &new.claim, state::UNDER_WAY, &[]);
+            written(json, scopes, &new.claim, state::UNDER_WAY, &[]);
             blob(json, &new.request);
             let _ = write!(json, "{}", new.lease.as_millis());
         });
@@ -86,12 +89,12 @@ pub(super) fn writes(settled: &[(&Claim, &Outcome)], claims: &[&NewClaim]) -> St
     rows.end()
 }
 
-/// Each `[app, caller, rpc, id, ticket]`: without a ticket where the claim is not ours.
-pub(super) fn keys(keys: &[(&Key, Option<Uuid>)]) -> String {
+/// Each `[scope, id, ticket]`: without a ticket where the claim is not ours.
+pub(super) fn keys(scopes: &Scopes, keys: &[(&Key, Option<Uuid>)]) -> String {
     let mut rows = Rows::new(keys.len());
     for (this, ticket) in keys {
         rows.add(|json| {
-            key(json, this);
+            key(json, scopes, this);
             let ticket = ticket.map(hex::encode).unwrap_or_default();
             let _ = write!(json, "\"{ticket}\"");
         });
@@ -122,17 +125,15 @@ impl Rows {
     }
 }
 
-fn written(json: &mut String, claim: &Claim, state: i16, answer: &[u8]) {
-    key(json, &claim.key);
+fn written(json: &mut String, scopes: &Scopes, claim: &Claim, state: i16, answer: &[u8]) {
+    key(json, scopes, &claim.key);
     blob(json, claim.ticket.as_bytes());
     let _ = write!(json, "{state},");
     blob(json, answer);
 }
 
-fn key(json: &mut String, key: &Key) {
-    for text in [&*key.app, &*key.caller, key.rpc] {
-        let _ = write!(json, "{},", serde_json::Value::from(text));
-    }
+fn key(json: &mut String, scopes: &Scopes, key: &Key) {
+    let _ = write!(json, "{},", scopes.number(key));
     blob(json, key.id.as_bytes());
 }
 

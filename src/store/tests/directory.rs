@@ -89,7 +89,7 @@ impl Opened {
             .collect()
     }
 
-    async fn members(&self, gid: u64) -> Vec<(String, Permissions, bool)> {
+    pub(super) async fn members(&self, gid: u64) -> Vec<(String, Permissions, bool)> {
         let query = MemberQuery {
             gid,
             after: "",
@@ -102,8 +102,14 @@ impl Opened {
             .collect()
     }
 
+    /// How many groups and memberships are uncertain, and no write of them is under way.
+    pub(super) async fn uncertain(&self) -> u64 {
+        let [_, groups, members] = self.directory.count_uncertain(APP).await.unwrap();
+        groups + members
+    }
+
     /// Looks up the next user that is due, once one is.
-    async fn resolve(&self, findings: &[(&str, Finding)]) {
+    pub(super) async fn resolve(&self, findings: &[(&str, Finding)]) {
         let limit = Instant::now() + LONG;
         let due = loop {
             let due = self.directory.take_due(APP, Duration::ZERO).await.unwrap();
@@ -135,7 +141,7 @@ impl Opened {
     }
 }
 
-fn found(uid: u64) -> Finding {
+pub(super) fn found(uid: u64) -> Finding {
     Finding::Found {
         uid,
         active: Some(false),

@@ -31,6 +31,9 @@ const USERS: u8 = 3;
 /// The lease of every write: longer than a few steps, so that it passes in some of the cases.
 const LEASE: Duration = Duration::from_millis(250);
 
+/// How long a slow machine may take besides until all is certain.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Create,
@@ -247,7 +250,7 @@ impl Play<'_> {
             }
         }
         self.resume().await;
-        let over = Instant::now() + 2 * LEASE;
+        let over = Instant::now() + 2 * LEASE + PATIENCE;
         while look_up(self.store, self.mesibo).await || self.has_uncertain().await {
             if Instant::now() > over {
                 break;

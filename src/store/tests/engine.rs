@@ -257,7 +257,7 @@ async fn a_settlement_is_tried_until_its_lease_has_passed() {
 async fn of_too_many_settlements_the_last_is_given_up() {
     let (store, _gate) = gated(LONG);
     let settle = |id| {
-        let (written, answer) = tokio::sync::oneshot::channel();
+        let (written, answer) = crate::store::reply::channel();
         store.queue.settle(Settlement {
             claim: Claim {
                 key: key(id),

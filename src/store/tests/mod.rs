@@ -2,6 +2,7 @@
 
 mod directory;
 mod directory_model;
+mod directory_outcomes;
 mod directory_pages;
 mod engine;
 mod model;

@@ -5,14 +5,16 @@ use std::{
     os::unix::fs::{FileExt as _, PermissionsExt as _},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use sqlx::{ConnectOptions as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
+use tokio::{join, time::sleep};
 
 use super::{
-    Claimed, LONG, Observed, REQUEST, Store as _, done, engine::over, key, open, opened, replayed,
-    sqlite_config, won,
+    Claimed, Config, LONG, Observed, REQUEST, Store as _, done, engine::over, key, open, opened,
+    replayed, sqlite_config, won,
 };
 use crate::store::{
     Error, NoObserver, OpenError, migrate,
@@ -33,6 +35,26 @@ async fn raw(file: &Path) -> SqliteConnection {
 async fn refusal(file: &Path) -> OpenError {
     let observer = Arc::new(NoObserver);
     open(&sqlite_config(file), observer).await.err().unwrap()
+}
+
+#[tokio::test]
+async fn a_start_waits_for_a_file_that_another_process_has_locked() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("ids.db");
+    let config = Config {
+        timeout: Duration::from_secs(1),
+        ..sqlite_config(&file)
+    };
+    migrate(&config).await.unwrap();
+    let mut other = raw(&file).await;
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let opening = open(&config, Arc::new(NoObserver));
+    let release = async {
+        sleep(2 * config.timeout).await;
+        other.execute("COMMIT").await.unwrap();
+    };
+    let (opened, ()) = join!(opening, release);
+    opened.unwrap().close().await;
 }
 
 async fn set(database: &Sqlite, pragma: &'static str) -> i64 {
@@ -136,9 +158,12 @@ async fn what_is_no_database_or_in_no_folder_is_refused() {
 #[tokio::test]
 async fn a_migration_that_was_done_is_not_done_again_and_loses_nothing() {
     let folder = TempDir::new().unwrap();
+    for number in 0..20 {
+        let config = sqlite_config(&folder.path().join(number.to_string()));
+        let (one, other) = join!(migrate(&config), migrate(&config));
+        assert_eq!((one, other), (Ok(()), Ok(())));
+    }
     let config = sqlite_config(&folder.path().join("ids.db"));
-    let (one, other) = tokio::join!(migrate(&config), migrate(&config));
-    assert_eq!((one, other), (Ok(()), Ok(())));
     let store = opened(&config).await;
     assert!(won(&*store, 1).await.settle(done(b"kept")).await);
     store.close().await;

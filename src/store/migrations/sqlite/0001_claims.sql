@@ -1,9 +1,8 @@
 -- Times are milliseconds since 1970-01-01 UTC, by the clock of this machine.
 -- Rows are deleted from the oldest on, in the order of their row numbers.
 CREATE TABLE claims (
-    app TEXT NOT NULL,
-    caller TEXT NOT NULL,
-    rpc TEXT NOT NULL,
+    -- Whose the id is, a number in scopes.
+    scope INTEGER NOT NULL,
     id BLOB NOT NULL,
     ticket BLOB NOT NULL,
     request BLOB NOT NULL,
@@ -12,5 +11,14 @@ CREATE TABLE claims (
     -- 0 under way, 1 done, 2 unknown.
     state INTEGER NOT NULL DEFAULT 0,
     answer BLOB NOT NULL DEFAULT x'',
-    PRIMARY KEY (app, caller, rpc, id)
+    PRIMARY KEY (id, scope)
+) STRICT;
+
+-- Numbers in the place of names: each claim has one, in its row and in the index.
+CREATE TABLE scopes (
+    number INTEGER PRIMARY KEY,
+    app TEXT NOT NULL,
+    caller TEXT NOT NULL,
+    rpc TEXT NOT NULL,
+    UNIQUE (app, caller, rpc)
 ) STRICT;
