@@ -100,9 +100,15 @@ impl Server {
         self.child.id()
     }
 
+    /// The URL of Mesibo's API, of a backend.
     pub fn url(&self) -> String {
+        self.url_of("/api.php")
+    }
+
+    /// The URL of a path.
+    pub fn url_of(&self, path: &str) -> String {
         let scheme = self.certificate.as_ref().map_or("http", |_| "https");
-        format!("{scheme}://{}/api.php", self.address)
+        format!("{scheme}://{}{path}", self.address)
     }
 
     /// Asks it to stop, and waits until it has.

@@ -56,6 +56,7 @@ impl App {
             url: "http://127.0.0.1:1/".parse().unwrap(),
             token: "token".into(),
             proxy: None,
+            protocol: mesibo::Protocol::Auto,
             ca_certificates: None,
             connect_timeout: second,
             idle_timeout: second,
@@ -120,7 +121,10 @@ impl Apps {
     /// yet. `None` if it names an unknown app, or more than one.
     #[must_use]
     pub fn known(&self, headers: &HeaderMap) -> Option<Arc<App>> {
-        let name = self.name(headers)?;
+        if !headers.contains_key(APP_HEADER) {
+            return Some(Arc::clone(&self.default));
+        }
+        let name = name_in(headers)?;
         let made = || self.made.as_ref()?.apps.get(name);
         self.by_name.get(name).cloned().or_else(made)
     }
@@ -129,21 +133,19 @@ impl Apps {
     #[must_use]
     pub fn of(&self, headers: &HeaderMap) -> Option<Arc<App>> {
         self.known(headers).or_else(|| {
-            let (name, made) = (self.name(headers)?, self.made.as_ref()?);
+            let (name, made) = (name_in(headers)?, self.made.as_ref()?);
             made.apps
                 .optionally_get_with(name.into(), || (made.make)(name).map(Arc::new))
         })
     }
+}
 
-    /// The name of the app that the headers of a call ask for. `None` if there are several
-    /// names, or what cannot be one.
-    fn name<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a str> {
-        let mut names = headers.get_all(APP_HEADER).iter();
-        let Some(name) = names.next() else {
-            return Some(&self.default.name);
-        };
-        name.to_str().ok().filter(|_| names.next().is_none())
-    }
+/// The name of the app that the headers of a call ask for. `None` if there are several names,
+/// or what cannot be one.
+fn name_in(headers: &HeaderMap) -> Option<&str> {
+    let mut names = headers.get_all(APP_HEADER).iter();
+    let name = names.next()?.to_str().ok()?;
+    names.next().is_none().then_some(name)
 }
 
 #[cfg(test)]

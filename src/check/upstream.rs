@@ -3,6 +3,7 @@
 use std::{collections::HashMap, io::ErrorKind, path::PathBuf, sync::Arc, time::Duration};
 
 use mesibo::{Client, Error, Failure, Operation, Proxy, chain, is_loopback};
+use rustls::AlertDescription;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout},
@@ -179,6 +180,9 @@ fn unreachable_because(error: &Error, token: &Token) -> (Outcome, String) {
                  of a proxy that opens TLS"
             }
             rustls::Error::InvalidMessage(_) => "the port does not speak TLS",
+            rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+                "it does not speak the version of HTTP that upstream-protocol wants"
+            }
             _ => "something between here and Mesibo may cut TLS",
         };
         return (
@@ -204,6 +208,7 @@ fn unreachable_because(error: &Error, token: &Token) -> (Outcome, String) {
     let hint = match io_error(error).map(std::io::Error::kind) {
         _ if all.contains("lookup") => "the name is not found: look at DNS, and at upstream-url",
         Some(ErrorKind::ConnectionRefused) => "nothing listens there",
+        _ if all.contains("HTTP/2") => "look at upstream-protocol",
         _ if all.contains("timed out") || all.contains("elapsed") => {
             "nothing answers: look at the firewall, and at upstream-proxy"
         }

@@ -125,6 +125,7 @@ impl Config {
         let url = reader.get(&settings::UPSTREAM_URL);
         let mut common = reader.upstream(url);
         common.proxy = reader.proxy();
+        common.protocol = reader.get(&settings::UPSTREAM_PROTOCOL);
         common.ca_certificates = reader.find(&settings::UPSTREAM_CA_FILE);
         let apps = reader.apps(common);
         let mut config = reader.facade(apps, "the application's token");

@@ -99,6 +99,7 @@ const WRONG: &[(&str, &str)] = &[
     ("allow-plaintext", "yes"),
     ("open-reflection", "1"),
     ("default-app", "wr0ng"),
+    ("upstream-protocol", "http3"),
     ("upstream-connect-timeout", "0s"),
     ("upstream-idle-timeout", "wr0ng"),
     ("upstream-connection-lifetime", "366days"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mesibo::Proxy;
+use mesibo::{Protocol, Proxy};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -25,6 +25,7 @@ impl Reader<'_> {
             url,
             token: SecretString::default(),
             proxy: None,
+            protocol: Protocol::Auto,
             ca_certificates: None,
             connect_timeout: self.get(&settings::UPSTREAM_CONNECT_TIMEOUT),
             idle_timeout: self.get(&settings::UPSTREAM_IDLE_TIMEOUT),

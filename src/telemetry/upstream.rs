@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use mesibo::{Client, Error, Observer, State, operation::op};
+use mesibo::{Client, Error, Observer, Protocol, State, operation::op};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _},
@@ -25,13 +25,13 @@ pub struct UpstreamMetrics {
     attempts: Family<OfOp, Counter>,
     calls: Family<Ended, Counter>,
     seconds: Family<OfOp, Histogram, Seconds>,
-    connections: Family<OfApp, Gauge>,
+    connections: Family<OfProtocol, Gauge>,
 }
 
 /// The metrics of the client of one app, whose counters are looked up once.
 pub struct ClientMetrics {
     ops: [Op; op::ALL.len()],
-    connections: Gauge,
+    connections: [(&'static str, Gauge); Protocol::NAMES.len()],
 }
 
 /// The counters of one operation.
@@ -48,6 +48,12 @@ pub struct States(pub Vec<Client>);
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfApp {
     app: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfProtocol {
+    app: Arc<str>,
+    protocol: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -94,7 +100,7 @@ impl UpstreamMetrics {
         );
         registry.register(
             "upstream_connections",
-            "Connections to Mesibo that are open",
+            "Connections to Mesibo that are open, by app and version of HTTP",
             self.connections.clone(),
         );
     }
@@ -124,7 +130,13 @@ impl UpstreamMetrics {
                     seconds: self.seconds.get_or_create_owned(&labels),
                 }
             }),
-            connections: self.connections.get_or_create_owned(&OfApp { app: app() }),
+            connections: Protocol::NAMES.map(|protocol| {
+                let labels = OfProtocol {
+                    app: app(),
+                    protocol,
+                };
+                (protocol, self.connections.get_or_create_owned(&labels))
+            }),
         }
     }
 }
@@ -134,6 +146,12 @@ impl ClientMetrics {
         let mut ops = self.ops.iter();
         ops.find(|of_op| of_op.name == op)
             .expect("ALL has every operation")
+    }
+
+    fn connections(&self, protocol: &'static str) -> Option<&Gauge> {
+        let mut connections = self.connections.iter();
+        let (_, gauge) = connections.find(|(name, _)| *name == protocol)?;
+        Some(gauge)
     }
 }
 
@@ -151,12 +169,16 @@ impl Observer for ClientMetrics {
         }
     }
 
-    fn connection_opened(&self) {
-        self.connections.inc();
+    fn connection_opened(&self, protocol: &'static str) {
+        if let Some(connections) = self.connections(protocol) {
+            connections.inc();
+        }
     }
 
-    fn connection_closed(&self) {
-        self.connections.dec();
+    fn connection_closed(&self, protocol: &'static str) {
+        if let Some(connections) = self.connections(protocol) {
+            connections.dec();
+        }
     }
 
     fn request(&self, headers: &mut HeaderMap) {

@@ -1,5 +1,7 @@
 //! The way to Mesibo: connections, TLS, the proxy, and many calls at once.
 
+mod protocol;
+
 use std::{
     io::Write as _,
     sync::{Arc, Mutex},
@@ -29,15 +31,21 @@ async fn delete_user(facade: &Facade) -> Result<(), Status> {
 
 /// A backend with a certificate for a name, and the certificate as a PEM file.
 fn tls_backend(name: &str) -> (Backend, tempfile::NamedTempFile) {
+    tls_backend_of(name, &[])
+}
+
+/// The same, with the versions of HTTP that it offers in the TLS handshake.
+pub fn tls_backend_of(name: &str, offers: &[&str]) -> (Backend, tempfile::NamedTempFile) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed([name.into()]).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
+    config.alpn_protocols = offers.iter().map(|name| name.as_bytes().to_vec()).collect();
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(cert.pem().as_bytes()).unwrap();
     (Backend::tls(config, Answer::ok(EVERYTHING)), file)

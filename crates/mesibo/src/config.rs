@@ -27,6 +27,8 @@ pub struct Config {
     /// The HTTP proxy to connect through, which a loopback `url` never is. Default: none;
     /// the environment does not count.
     pub proxy: Option<Proxy>,
+    /// The version of HTTP to speak. Default: [`Protocol::Auto`].
+    pub protocol: Protocol,
     /// Certificate authorities, in PEM, to trust besides the system's. Default: none.
     pub ca_certificates: Option<Vec<u8>>,
     /// Longest time to open a connection: name, TCP, proxy and TLS. The addresses of a name
@@ -52,9 +54,38 @@ pub struct Config {
     pub patience: Duration,
 }
 
+/// The version of HTTP that a client speaks.
+///
+/// With HTTP/2, many requests share a connection, up to 100 of them and to what the server
+/// allows. A request that the server refused, or that it did not come to before it ended
+/// the connection, surely was not carried out, so it is sent again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/2 where the server chooses it in the TLS handshake (ALPN, RFC 7301), otherwise
+    /// HTTP/1.1. Without TLS: HTTP/1.1.
+    #[default]
+    Auto,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only: a server that does not choose it in the TLS handshake counts as one that
+    /// cannot be reached. Without TLS the server has to know (RFC 9113, section 3.3).
+    Http2,
+}
+
 /// The URL of an HTTP proxy, with credentials if it wants them, which are never shown.
 #[derive(Clone)]
 pub struct Proxy(pub Url);
+
+impl Protocol {
+    /// The name of HTTP/1.1 for an [`Observer`](crate::Observer).
+    pub const HTTP1: &str = "http1";
+
+    /// The name of HTTP/2 for an [`Observer`](crate::Observer).
+    pub const HTTP2: &str = "http2";
+
+    /// The names of all versions that an [`Observer`](crate::Observer) is told.
+    pub const NAMES: [&str; 2] = [Self::HTTP1, Self::HTTP2];
+}
 
 impl Config {
     /// Reaches Mesibo itself on behalf of an application, with a default for everything
@@ -67,6 +98,7 @@ impl Config {
             url: URL.parse().expect("the constant is a URL"),
             token: token.into(),
             proxy: None,
+            protocol: Protocol::Auto,
             ca_certificates: None,
             connect_timeout: Duration::from_secs(3),
             idle_timeout: Duration::from_secs(15),

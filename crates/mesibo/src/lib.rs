@@ -8,7 +8,7 @@ mod observer;
 mod wire;
 
 pub use call::{Client, State};
-pub use config::{Config, Proxy, is_loopback};
+pub use config::{Config, Protocol, Proxy, is_loopback};
 pub use error::{Error, Failure, chain};
 pub use observer::Observer;
 pub use wire::{Idempotency, Operation};

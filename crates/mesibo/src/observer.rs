@@ -22,11 +22,16 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (op, outcome, elapsed);
     }
 
-    /// A connection was opened.
-    fn connection_opened(&self) {}
+    /// A connection was opened. `protocol` is one of
+    /// [`Protocol::NAMES`](crate::Protocol::NAMES).
+    fn connection_opened(&self, protocol: &'static str) {
+        let _ = protocol;
+    }
 
-    /// A connection that was opened is closed.
-    fn connection_closed(&self) {}
+    /// A connection that was opened, with this `protocol`, is closed.
+    fn connection_closed(&self, protocol: &'static str) {
+        let _ = protocol;
+    }
 
     /// A request is about to be sent with `headers`.
     fn request(&self, headers: &mut HeaderMap) {

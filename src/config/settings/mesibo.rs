@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mesibo::Proxy;
+use mesibo::{Protocol, Proxy};
 use secrecy::SecretString;
 use url::Url;
 
@@ -58,3 +58,15 @@ pub(crate) const UPSTREAM_CA_FILE: Setting<Vec<u8>> = Setting::new(
     files::certificates,
 )
 .help("PEM file of certificate authorities to trust besides the system's");
+
+pub(crate) const UPSTREAM_PROTOCOL: Setting<Protocol> = Setting::new(
+    Group::Mesibo,
+    "upstream-protocol",
+    "auto|http1|http2",
+    values::protocol,
+)
+.default("auto")
+.help(
+    "Version of HTTP that Mesibo is spoken to in: auto, HTTP/2 where Mesibo offers it in the TLS \
+     handshake and HTTP/1.1 elsewhere; http1; or http2, without TLS too",
+);

@@ -19,6 +19,7 @@ use std::{
 };
 
 use http::HeaderValue;
+use mesibo::Protocol;
 use secrecy::SecretString;
 use tonic::Code;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -162,6 +163,16 @@ pub(super) fn token(text: &str) -> Result<SecretString, String> {
         return Err("expected one token, without white space".into());
     }
     Ok(token.into())
+}
+
+/// The version of HTTP that Mesibo is spoken to in.
+pub(super) fn protocol(text: &str) -> Result<Protocol, String> {
+    match text {
+        "auto" => Ok(Protocol::Auto),
+        "http1" => Ok(Protocol::Http1),
+        "http2" => Ok(Protocol::Http2),
+        _ => Err("expected auto, http1 or http2".into()),
+    }
 }
 
 /// The operation that `DeleteUserToken` sends.

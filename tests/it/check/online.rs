@@ -12,7 +12,10 @@ use std::{
 };
 
 use super::stdout;
-use crate::support::{Answer, Backend, TOKEN, process::command};
+use crate::{
+    support::{Answer, Backend, TOKEN, process::command},
+    upstream::tls_backend_of,
+};
 
 fn check(url: &str, args: &[&str]) -> Output {
     let mut command = command(&["check", "--online", "--upstream-url", url]);
@@ -180,5 +183,37 @@ fn a_proxy_that_refuses_the_way_is_explained() {
         assert!(line.starts_with(begins), "{line}");
         assert!(line.ends_with(says), "{line}");
         assert_eq!(code, Some(2));
+    }
+}
+
+#[test]
+fn a_server_that_does_not_speak_the_version_of_http_that_is_wanted_is_explained() {
+    for (wanted, offers, outcome, says) in [
+        (
+            "http2",
+            &["http/1.1"][..],
+            2,
+            "; it does not speak the version of HTTP that upstream-protocol wants",
+        ),
+        ("http2", &[][..], 1, "; look at upstream-protocol"),
+        (
+            "http1",
+            &["h2"][..],
+            2,
+            "; it does not speak the version of HTTP that upstream-protocol wants",
+        ),
+    ] {
+        let (backend, certificate) = tls_backend_of("localhost", offers);
+        let url = format!("https://localhost:{}/", backend.addr().port());
+        let authority = certificate.path().to_str().unwrap();
+        let args = [
+            "--upstream-protocol",
+            wanted,
+            "--upstream-ca-file",
+            authority,
+        ];
+        let (line, code) = told(&check(&url, &args));
+        assert!(line.ends_with(says), "{line}");
+        assert_eq!(code, Some(outcome), "{line}");
     }
 }

@@ -11,7 +11,10 @@ use std::{
 };
 
 use super::users::Users;
-use crate::support::backend::{Accept, Answer, Backend, Recorded};
+use crate::support::{
+    backend::{Accept, Answer, Backend, Recorded},
+    http2::{NO_ERROR, REFUSED_STREAM},
+};
 
 /// The reply to what names a user that there is not.
 const REFUSAL: &str = r#"{"result": false, "error": "NOUSER"}"#;
@@ -70,6 +73,16 @@ impl Faults {
         )
     }
 
+    /// The same over HTTP/2, with faults of its own.
+    pub fn http2_backend(&self, address: SocketAddr) -> Backend {
+        let (answers, accepts) = (self.clone(), self.clone());
+        Backend::faulty_http2(
+            address,
+            move |request| answers.answer_over_http2(request),
+            move || accepts.accept(),
+        )
+    }
+
     /// No more faults.
     pub fn stop(&self) {
         self.0.on.store(false, Ordering::SeqCst);
@@ -109,6 +122,59 @@ impl Faults {
         let fates = &mut self.0.fates.lock().unwrap();
         fates.entry(key(request)).or_default().push(fate);
         answer
+    }
+
+    /// What is done with a request over HTTP/2. A fault that says that a request was not
+    /// looked at is true: it is not carried out.
+    fn answer_over_http2(&self, request: &Recorded) -> Answer {
+        let code = || {
+            let other = u32::try_from(self.random(13)).unwrap();
+            if other < REFUSED_STREAM {
+                other
+            } else {
+                other + 1
+            }
+        };
+        let pause = || Duration::from_millis(self.random(300));
+        match self.random(400) {
+            0..=7 => self.inject("RST_STREAM: refused", Answer::Reset(REFUSED_STREAM)),
+            8..=15 => {
+                self.carry_out(request);
+                self.inject("RST_STREAM: another code", Answer::Reset(code()))
+            }
+            16..=19 => self.inject(
+                "GOAWAY: not looked at",
+                Answer::GoAway([NO_ERROR, code()][request.form.len() % 2], None),
+            ),
+            20..=22 => {
+                let then = Some(Box::new(self.answer(request)));
+                self.inject("GOAWAY: the last one", Answer::GoAway(code(), then))
+            }
+            23 => {
+                self.carry_out(request);
+                let then = Some(Box::new(Answer::Close));
+                self.inject("GOAWAY, and the end", Answer::GoAway(NO_ERROR, then))
+            }
+            24 => {
+                self.carry_out(request);
+                self.inject("the end of the connection", Answer::Close)
+            }
+            25 => {
+                self.carry_out(request);
+                self.inject("frames that make no sense", Answer::Garbage)
+            }
+            26..=28 => {
+                let then = Box::new(self.answer(request));
+                self.inject("nothing is read", Answer::StopReading(pause(), then))
+            }
+            _ => self.answer(request),
+        }
+    }
+
+    /// Carries a request out that is not answered.
+    fn carry_out(&self, request: &Recorded) {
+        let fates = &mut self.0.fates.lock().unwrap();
+        fates.entry(key(request)).or_default().push(Fate::Done);
     }
 
     /// The answer to an operation on users, if the backend holds any.

@@ -1,6 +1,8 @@
 //! An HTTP backend on real sockets that records what it is asked, and answers, or
 //! misbehaves, as it is told.
 
+mod http2;
+
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -37,6 +39,17 @@ pub enum Answer {
     Hang,
     /// Does something after a while.
     After(Duration, Box<Answer>),
+    /// Resets the stream with this code; over HTTP/2 only, as all that follows.
+    Reset(u32),
+    /// Says that the connection ends, with this code, and does something on the stream if it
+    /// is the last one that counts: without that, it is the first one that does not.
+    GoAway(u32, Option<Box<Answer>>),
+    /// Reads nothing for a while, and then does something.
+    StopReading(Duration, Box<Answer>),
+    /// Sends what no peer understands.
+    Garbage,
+    /// Closes the connection, with all its streams.
+    Close,
 }
 
 impl Answer {
@@ -106,10 +119,20 @@ pub struct Backend {
     hung_up: watch::Receiver<usize>,
 }
 
+/// What a backend speaks.
+enum Speaks {
+    Http1,
+    Http2,
+    /// HTTP/2 if both sides offer it.
+    Tls(TlsAcceptor),
+}
+
 struct Shared {
     script: Box<dyn Fn(&Recorded) -> Answer + Send + Sync>,
     accept: Box<dyn Fn() -> Accept + Send + Sync>,
     tls: Option<TlsAcceptor>,
+    /// Whether clients speak HTTP/2 without TLS.
+    is_http2: bool,
     requests: Arc<Mutex<Vec<Recorded>>>,
     hung_up: watch::Sender<usize>,
 }
@@ -122,7 +145,7 @@ impl Backend {
 
     /// A backend that does with a request what `script` says.
     pub fn scripted(script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static) -> Self {
-        Self::start(ANY_PORT, None, script, || Accept::Serve)
+        Self::start(ANY_PORT, Speaks::Http1, script, || Accept::Serve)
     }
 
     /// A backend that does with connections and requests what these say.
@@ -131,7 +154,16 @@ impl Backend {
         script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static,
         accept: impl Fn() -> Accept + Send + Sync + 'static,
     ) -> Self {
-        Self::start(address, None, script, accept)
+        Self::start(address, Speaks::Http1, script, accept)
+    }
+
+    /// The same over HTTP/2, which clients have to know.
+    pub fn faulty_http2(
+        address: SocketAddr,
+        script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static,
+        accept: impl Fn() -> Accept + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(address, Speaks::Http2, script, accept)
     }
 
     /// A backend that takes its time for every answer.
@@ -141,15 +173,20 @@ impl Backend {
 
     /// A backend on a port that was free a moment ago.
     pub fn on(address: SocketAddr, answer: Answer) -> Self {
-        Self::start(address, None, move |_| answer.clone(), || Accept::Serve)
+        Self::start(
+            address,
+            Speaks::Http1,
+            move |_| answer.clone(),
+            || Accept::Serve,
+        )
     }
 
-    /// A backend that speaks TLS.
+    /// A backend that speaks TLS, and HTTP/2 with clients that choose it.
     pub fn tls(config: rustls::ServerConfig, answer: Answer) -> Self {
         let tls = TlsAcceptor::from(Arc::new(config));
         Self::start(
             ANY_PORT,
-            Some(tls),
+            Speaks::Tls(tls),
             move |_| answer.clone(),
             || Accept::Serve,
         )
@@ -157,16 +194,22 @@ impl Backend {
 
     fn start(
         address: SocketAddr,
-        tls: Option<TlsAcceptor>,
+        speaks: Speaks,
         script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static,
         accept: impl Fn() -> Accept + Send + Sync + 'static,
     ) -> Self {
         let requests = Arc::default();
         let (sender, hung_up) = watch::channel(0);
+        let (tls, is_http2) = match speaks {
+            Speaks::Http1 => (None, false),
+            Speaks::Http2 => (None, true),
+            Speaks::Tls(tls) => (Some(tls), false),
+        };
         let shared = Arc::new(Shared {
             script: Box::new(script),
             accept: Box::new(accept),
             tls,
+            is_http2,
             requests: Arc::clone(&requests),
             hung_up: sender,
         });
@@ -234,8 +277,12 @@ async fn accept_all(listener: TcpListener, shared: Arc<Shared>) {
         connections.spawn(async move {
             // A client that goes away is part of the tests.
             let _ = match &shared.tls {
+                None if shared.is_http2 => http2::serve(stream, connection, &shared).await,
                 None => serve(stream, connection, &shared).await,
                 Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                        http2::serve(stream, connection, &shared).await
+                    }
                     Ok(stream) => serve(stream, connection, &shared).await,
                     Err(error) => Err(error),
                 },
@@ -259,6 +306,11 @@ async fn serve(
         }
         match answer {
             Answer::After(..) => unreachable!("it is over"),
+            Answer::Reset(_)
+            | Answer::GoAway(..)
+            | Answer::StopReading(..)
+            | Answer::Garbage
+            | Answer::Close => unreachable!("it is for HTTP/2"),
             Answer::Send(bytes) => {
                 stream.write_all(&bytes).await?;
                 stream.flush().await?;
@@ -321,12 +373,17 @@ async fn read_request(
         }
     }
     let body: Vec<u8> = buffer.drain(..length).collect();
-    let mut form: Vec<_> = form_urlencoded::parse(&body).into_owned().collect();
-    form.sort();
     Ok(Some(Recorded {
         line,
         headers,
-        form,
+        form: form(&body),
         connection,
     }))
+}
+
+/// The decoded form of a body, sorted.
+fn form(body: &[u8]) -> Vec<(String, String)> {
+    let mut form: Vec<_> = form_urlencoded::parse(body).into_owned().collect();
+    form.sort();
+    form
 }

@@ -21,6 +21,9 @@ pub const GOAWAY: u8 = 7;
 pub const WINDOW_UPDATE: u8 = 8;
 pub const CONTINUATION: u8 = 9;
 
+/// What a client says before its first frame.
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 pub const END_STREAM: u8 = 1;
 pub const ACK: u8 = 1;
 pub const END_HEADERS: u8 = 4;
@@ -81,6 +84,28 @@ impl Frame {
         Self::new(RST_STREAM, 0, stream, code.to_be_bytes())
     }
 
+    /// The next frame, or none if the connection is closed.
+    pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Self> {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.ok()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; usize::try_from(length).unwrap()];
+        stream.read_exact(&mut payload).await.ok()?;
+        let stream = number(&head[5..]);
+        Some(Self::new(head[3], head[4], stream, payload))
+    }
+
+    /// The end of a connection, with no stream beyond `last` looked at.
+    pub fn go_away(last: u32, code: u32) -> Self {
+        let payload = [last.to_be_bytes(), code.to_be_bytes()].concat();
+        Self::new(GOAWAY, 0, 0, payload)
+    }
+
+    /// So many more bytes for a stream, or with 0 for the connection.
+    pub fn window_update(stream: u32, bytes: u32) -> Self {
+        Self::new(WINDOW_UPDATE, 0, stream, bytes.to_be_bytes())
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         let length = u32::try_from(self.payload.len()).unwrap().to_be_bytes();
         let stream = self.stream.to_be_bytes();
@@ -138,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     /// Says over a connection what a client says first.
     pub async fn over(mut stream: S) -> Self {
         let settings = Frame::new(SETTINGS, 0, 0, []).encode();
-        let hello = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings[..]].concat();
+        let hello = [PREFACE, &settings[..]].concat();
         // A server that closes at once is part of the tests.
         let _ = stream.write_all(&hello).await;
         Self {
@@ -170,13 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
 
     /// The next frame, or none if the connection is closed.
     pub async fn next(&mut self) -> Option<Frame> {
-        let mut head = [0; 9];
-        self.stream.read_exact(&mut head).await.ok()?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut payload = vec![0; usize::try_from(length).unwrap()];
-        self.stream.read_exact(&mut payload).await.ok()?;
-        let stream = number(&head[5..]);
-        Some(Frame::new(head[3], head[4], stream, payload))
+        Frame::read(&mut self.stream).await
     }
 
     /// The next frame that `wanted` describes.

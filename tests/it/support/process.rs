@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tonic::transport::{Channel, Endpoint};
 
 use super::{TOKEN, assert_no_secret};
@@ -159,22 +160,14 @@ impl Process {
 
     /// Sends a signal, by its name.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
+        signal(&self.child, name);
     }
 
     /// For how long it kept a processor busy up to now.
     #[cfg(target_os = "linux")]
     pub fn cpu_time(&self) -> Duration {
-        // proc_pid_stat(5): after the name, which is in brackets and may hold anything,
-        // user and system time are the 12th and 13th field, in ticks of 10 ms.
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let (_, fields) = stat.rsplit_once(')').unwrap();
-        let fields = fields.split_whitespace().skip(11).take(2);
-        let ticks: u64 = fields.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
-        Duration::from_millis(10 * ticks)
+        Duration::from_millis(10 * ticks_of(&stat))
     }
 
     /// What it logged up to now.
@@ -220,6 +213,28 @@ impl Process {
         self.reader.take().unwrap().join().unwrap();
         (status, self.log())
     }
+}
+
+/// The processor time in a text of `proc_pid_stat(5)`, in ticks of 10 ms: after the name, which
+/// is in brackets and may hold anything, user and system time are the 12th and 13th field.
+pub fn ticks_of(stat: &str) -> u64 {
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let fields = fields.split_whitespace().skip(11).take(2);
+    fields.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
+/// Sends a signal to a process, by its name. Not by `kill`, which not every system has.
+pub fn signal(process: &Child, name: &str) {
+    let signal = match name {
+        "HUP" => Signal::HUP,
+        "INT" => Signal::INT,
+        "KILL" => Signal::KILL,
+        "TERM" => Signal::TERM,
+        "STOP" => Signal::STOP,
+        "CONT" => Signal::CONT,
+        other => panic!("no test sends {other}"),
+    };
+    kill_process(Pid::from_child(process), signal).unwrap();
 }
 
 impl Drop for Process {

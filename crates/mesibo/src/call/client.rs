@@ -1,6 +1,6 @@
 //! The client.
 
-use std::{error, fmt, mem, sync::Arc, time::Duration};
+use std::{error, fmt, mem, pin::pin, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use http::Uri;
@@ -137,7 +137,8 @@ impl Client {
         }
         let observed = ObservedCall::begin(&self.0.observer, operation.name());
         let progress = Progress::new(deadline);
-        let result = timeout_at(deadline, self.attempts(&operation, deadline, &progress))
+        let attempts = pin!(self.attempts(&operation, deadline, &progress));
+        let result = timeout_at(deadline, attempts)
             .await
             .unwrap_or_else(|_| Err(out_of_time(&operation, &progress)));
         observed.finish(&result);
@@ -160,12 +161,12 @@ impl Client {
     /// # Panics
     ///
     /// As with [`Self::call`].
-    pub async fn write<R: FromReply>(
+    pub fn write<R: FromReply, F: FnOnce(&Result<R, Error>) + Send + 'static>(
         &self,
         operation: Operation<R>,
         deadline: Instant,
-        on_outcome: impl FnOnce(&Result<R, Error>) + Send + 'static,
-    ) -> Result<R, Error> {
+        on_outcome: F,
+    ) -> impl Future<Output = Result<R, Error>> + Send + use<'_, R, F> {
         let observed = ObservedCall::begin(&self.0.observer, operation.name());
         let operation = Arc::new(operation);
         let progress = Progress::new(deadline);
@@ -179,9 +180,7 @@ impl Client {
             on_outcome(result);
         };
         let detached = &self.0.detached;
-        DetachableWrite::new(operation, progress, attempts, on_outcome, detached)
-            .end_by(deadline)
-            .await
+        DetachableWrite::new(operation, progress, attempts, on_outcome, detached).end_by(deadline)
     }
 
     /// Waits until no write goes on without its caller, at most [`Self::MAX_DETACHED`]: the last step of a shutdown, when all calls are over.
@@ -247,22 +246,27 @@ impl Client {
 
         let token = token.load_full();
         let form = [operation.form(), token.parameter()];
-        let answer = post(
+        // Pinned first: what combines futures copies them, and this one is large.
+        let answer = pin!(post(
             pool,
             template,
             form,
             config.max_reply_bytes,
             progress,
             &**observer,
-        )
-        .instrument(client_span(uri, operation.name(), progress.attempts()))
-        .await;
+        ));
+        let answer = answer
+            .instrument(client_span(uri, operation.name(), progress.attempts()))
+            .await;
         let result = answer.and_then(|answer| interpret(operation.name(), answer, token.secret()));
         let answered = match &result {
             Ok(_) => true,
             Err((failure, _)) => failure.is_answer(),
         };
-        admitted.finish(answered);
+        // Ten calls that lose one connection are one failure, and not ten in a row.
+        if answered || !progress.shares_failure() {
+            admitted.finish(answered);
+        }
         result
     }
 }

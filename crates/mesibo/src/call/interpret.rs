@@ -53,7 +53,7 @@ pub(super) fn interpret<R: FromReply>(
         Body::TooLarge(start) => {
             return Err((malformed("the reply is too large", &start), None));
         }
-        Body::Lost(error) => return Err((Failure::ConnectionLost, Some(error.into()))),
+        Body::Lost(error) => return Err((Failure::ConnectionLost, Some(error))),
     };
     match (status.is_success(), wire::read(&body, op)) {
         (true, Ok(reply)) => Ok(reply),

@@ -76,26 +76,29 @@ impl<S: Transport> Connection<S> {
     /// # Errors
     ///
     /// If no response comes.
-    pub(super) async fn send<T, F: Future<Output = T>>(
+    pub(super) fn send<T, F: Future<Output = T>>(
         &mut self,
         request: Request<FormBody>,
         read: impl FnOnce(Response<Incoming>) -> F,
-    ) -> hyper::Result<T> {
+    ) -> impl Future<Output = hyper::Result<T>> {
         if self.is_reused {
             self.next_request.begin();
         }
         let response = self.sender.send_request(request);
-        let exchange = async { Ok(read(response.await?).await) };
-        // The exchange goes on after the driver was polled, and at no other time: it needs
-        // neither a waker of its own, nor tokio's budget, which would wait for that waker.
-        let mut exchange = pin!(unconstrained(exchange));
-        poll_fn(|context| {
-            self.driver.poll(context);
-            exchange
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()))
-        })
-        .await
+        let driver = &mut self.driver;
+        async move {
+            // The exchange goes on after the driver was polled, and at no other time: it needs
+            // neither a waker of its own, nor tokio's budget, which would wait for that waker.
+            let exchange = async { Ok(read(response.await?).await) };
+            let mut exchange = pin!(unconstrained(exchange));
+            poll_fn(|context| {
+                driver.poll(context);
+                exchange
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()))
+            })
+            .await
+        }
     }
 
     /// Prepares the connection for another request. Returns whether one can be sent: not

@@ -1,9 +1,9 @@
 //! How connections to Mesibo are opened: TCP, the proxy, TLS.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::Uri;
-use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::{
     client::{
         legacy::connect::{HttpConnector, dns::GaiResolver, proxy::Tunnel},
@@ -17,7 +17,11 @@ use tokio::net::TcpStream;
 use tower::{BoxError, Service, ServiceBuilder, timeout::TimeoutLayer, util::BoxCloneSyncService};
 
 use super::stream::Transport;
-use crate::config::{Config, Proxy, is_loopback};
+use crate::config::{Config, Protocol, Proxy, is_loopback};
+
+/// The names of the versions of HTTP in TLS (RFC 7301, section 6, and RFC 9113, section 3.1).
+const H2: &[u8] = b"h2";
+const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// A stream to Mesibo, with TLS or without.
 pub(crate) type TcpOrTls = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -32,6 +36,13 @@ impl Transport for TcpOrTls {
             MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner().inner(),
         })
     }
+
+    fn chose_http2(&self) -> bool {
+        match self {
+            MaybeHttpsStream::Http(_) => false,
+            MaybeHttpsStream::Https(tls) => tls.inner().get_ref().1.alpn_protocol() == Some(H2),
+        }
+    }
 }
 
 /// The connector that a configuration describes.
@@ -41,13 +52,10 @@ impl Transport for TcpOrTls {
 /// If the certificates or the proxy cannot be used.
 pub(super) fn connector(config: &Config) -> Result<Connector<TcpOrTls>, BoxError> {
     let tcp = tcp(GaiResolver::new(), config.connect_timeout);
-    let tls = HttpsConnectorBuilder::new()
-        .with_tls_config(tls(config.ca_certificates.as_deref())?)
-        .https_or_http()
-        .enable_http1();
+    let tls = Arc::new(tls(config)?);
 
     let Some(Proxy(proxy)) = config.proxy.as_ref().filter(|_| !is_loopback(&config.url)) else {
-        let connector = tls.wrap_connector(tcp);
+        let connector = HttpsConnector::from((tcp, tls));
         return Ok(within(config.connect_timeout, connector));
     };
     let upstream = config.url.as_str().parse()?;
@@ -60,7 +68,7 @@ pub(super) fn connector(config: &Config) -> Result<Connector<TcpOrTls>, BoxError
     if let Some(credentials) = proxy.basic_auth() {
         tunnel = tunnel.with_auth(credentials.clone());
     }
-    let connector = tls.wrap_connector(tunnel);
+    let connector = HttpsConnector::from((tunnel, tls));
     Ok(within(config.connect_timeout, connector))
 }
 
@@ -85,21 +93,31 @@ where
     BoxCloneSyncService::new(ServiceBuilder::new().layer(timeout).service(connector))
 }
 
-/// Trusts the system's certificate authorities, and those in `pem`.
-fn tls(pem: Option<&[u8]>) -> Result<rustls::ClientConfig, BoxError> {
+/// Trusts the system's certificate authorities, and those of the configuration, and offers
+/// the versions of HTTP that it allows.
+fn tls(config: &Config) -> Result<rustls::ClientConfig, BoxError> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    for certificate in CertificateDer::pem_slice_iter(pem.unwrap_or_default()) {
+    for certificate in
+        CertificateDer::pem_slice_iter(config.ca_certificates.as_deref().unwrap_or_default())
+    {
         roots.add(certificate?)?;
     }
     if roots.is_empty() {
         tracing::warn!("no certificate authority is trusted; HTTPS will fail");
     }
     let provider = rustls::crypto::ring::default_provider();
-    Ok(rustls::ClientConfig::builder_with_provider(provider.into())
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
-        .with_no_client_auth())
+        .with_no_client_auth();
+    let offered: &[&[u8]] = match config.protocol {
+        Protocol::Auto => &[H2, HTTP_1_1],
+        Protocol::Http1 => &[HTTP_1_1],
+        Protocol::Http2 => &[H2],
+    };
+    tls.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
+    Ok(tls)
 }
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
 //! One HTTP exchange: a form goes out, and an answer comes back, or a part of one.
 
-use std::time::{Duration, SystemTime};
-
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
-    header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT},
+    HeaderMap, HeaderValue, Method, Request, Response, Uri, Version,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT},
     uri::{PathAndQuery, Scheme},
 };
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tower::BoxError;
-use tracing::Span;
 
 use super::{
+    answer::{Answer, Body, Head},
     body::FormBody,
+    http2::{self, Unanswered},
+    own::Lease,
     pool::Pool,
     progress::Progress,
     stream::{Stale, Transport},
@@ -24,27 +24,16 @@ use crate::{
     observer::Observer,
 };
 
+/// How often a request is sent again, at once, that a server surely has not carried out over
+/// HTTP/2. Beyond that, it is another attempt, after a pause.
+const MAX_RESENDS: u32 = 2;
+
 /// What all requests have in common.
 pub(crate) struct Template {
     path: Uri,
     headers: HeaderMap,
-}
-
-/// An HTTP response, read to its end.
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) body: Body,
-}
-
-/// The body of a response.
-pub(crate) enum Body {
-    /// The whole body.
-    Whole(Vec<u8>),
-    /// The beginning of a body that exceeds the limit.
-    TooLarge(Vec<u8>),
-    /// The connection was lost before the end of the body.
-    Lost(hyper::Error),
+    /// The same for HTTP/2, where the URL names the host (RFC 9113, section 8.3.1).
+    http2: (Uri, HeaderMap),
 }
 
 impl Template {
@@ -66,13 +55,23 @@ impl Template {
         };
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         let path = uri.path_and_query().cloned();
+        let path = path.unwrap_or(PathAndQuery::from_static("/"));
+        let headers = HeaderMap::from_iter([
+            (HOST, HeaderValue::try_from(&host)?),
+            (CONTENT_TYPE, form),
+            (USER_AGENT, user_agent.try_into()?),
+        ]);
+        let url = Uri::builder()
+            .scheme(uri.scheme().cloned().unwrap_or(Scheme::HTTP))
+            .authority(&*host)
+            .path_and_query(path.clone())
+            .build()?;
+        let mut without_host = headers.clone();
+        without_host.remove(HOST);
         Ok(Self {
-            path: path.unwrap_or(PathAndQuery::from_static("/")).into(),
-            headers: HeaderMap::from_iter([
-                (HOST, host.try_into()?),
-                (CONTENT_TYPE, form),
-                (USER_AGENT, user_agent.try_into()?),
-            ]),
+            path: path.into(),
+            headers,
+            http2: (url, without_host),
         })
     }
 
@@ -84,6 +83,18 @@ impl Template {
         observer.request(request.headers_mut());
         request
     }
+
+    fn http2_request(&self, length: usize, observer: &dyn Observer) -> Request<()> {
+        let (url, headers) = &self.http2;
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = url.clone();
+        *request.headers_mut() = headers.clone();
+        request.headers_mut().insert(CONTENT_LENGTH, length.into());
+        observer.request(request.headers_mut());
+        request
+    }
 }
 
 /// Posts a form, which is in two parts, and reads the answer, of whose body at most
@@ -91,7 +102,8 @@ impl Template {
 ///
 /// A pooled connection may turn out to be closed before anything was written to it. Then the
 /// next connection is taken: each turn of the loop uses up one of the pool's, and a new
-/// connection ends it.
+/// connection ends it. Over HTTP/2, where a server can say that it has not begun with a
+/// request, the turns are counted.
 pub(crate) async fn post<S: Transport>(
     pool: &Pool<S>,
     template: &Template,
@@ -100,12 +112,37 @@ pub(crate) async fn post<S: Transport>(
     progress: &Progress,
     observer: &dyn Observer,
 ) -> Result<Answer, (Failure, Cause)> {
+    let unreachable = |error| (Failure::Unreachable, Some(error));
+    let mut resends = 0;
     loop {
-        let unreachable = |error| (Failure::Unreachable, Some(error));
-        let mut connection = pool.take().await.map_err(unreachable)?;
+        let mut connection = match pool.take().await.map_err(unreachable)? {
+            Lease::Http1(connection) => connection,
+            Lease::Http2(stream) => {
+                let length = form.iter().map(Bytes::len).sum();
+                let request = http2::Request {
+                    head: template.http2_request(length, observer),
+                    form: form.clone(),
+                    max_reply_bytes,
+                    progress,
+                };
+                // Boxed, so that calls over HTTP/1.1 are not as large.
+                match Box::pin(stream.exchange(request)).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(Unanswered::Failed(failure, cause)) => return Err((failure, cause)),
+                    Err(Unanswered::Unsent(error)) => {
+                        progress.mark_unsent();
+                        if resends == MAX_RESENDS {
+                            return Err(unreachable(error));
+                        }
+                        resends += 1;
+                        continue;
+                    }
+                }
+            }
+        };
         let body = FormBody::new(form.clone(), progress.clone());
         let request = template.request(body, observer);
-        let read = |response| Answer::read(response, max_reply_bytes);
+        let read = |response| read(response, max_reply_bytes);
         match connection.send(request, read).await {
             Ok(answer) => {
                 pool.put(connection);
@@ -121,35 +158,24 @@ pub(crate) async fn post<S: Transport>(
     }
 }
 
-impl Answer {
-    /// Reads a response to its end, or to the limit.
-    async fn read(response: Response<Incoming>, max_bytes: usize) -> Self {
-        let status = response.status();
-        Span::current().record("http.response.status_code", status.as_u16());
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| retry_after(value.to_str().ok()?));
-        let mut frames = response.into_body();
-        let mut body = Vec::new();
-        let body = loop {
-            match frames.frame().await {
-                Some(Ok(frame)) => {
-                    body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()));
-                    if body.len() > max_bytes {
-                        break Body::TooLarge(body);
-                    }
+/// Reads a response to its end, or to the limit.
+async fn read(response: Response<Incoming>, max_bytes: usize) -> Answer {
+    let head = Head::read(response.status(), response.headers());
+    let mut frames = response.into_body();
+    let mut body = Vec::new();
+    let body = loop {
+        match frames.frame().await {
+            Some(Ok(frame)) => {
+                body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()));
+                if body.len() > max_bytes {
+                    break Body::TooLarge(body);
                 }
-                None => break Body::Whole(body),
-                Some(Err(error)) => break Body::Lost(error),
             }
-        };
-        Self {
-            status,
-            retry_after,
-            body,
+            None => break Body::Whole(body),
+            Some(Err(error)) => break Body::Lost(error.into()),
         }
-    }
+    };
+    head.with(body)
 }
 
 /// The failure of a request to which no HTTP response came.
@@ -165,34 +191,4 @@ fn without_response(error: hyper::Error, progress: &Progress) -> (Failure, Cause
         Failure::ConnectionLost
     };
     (failure, Some(error.into()))
-}
-
-/// Reads a `Retry-After`: seconds, or a date, of which the past means now (RFC 9110, section
-/// 10.2.3).
-fn retry_after(value: &str) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
-        assert_eq!(
-            retry_after("Wed, 21 Oct 2015 07:28:00 GMT"),
-            Some(Duration::ZERO)
-        );
-        let later = SystemTime::now() + Duration::from_secs(1000);
-        let delay = retry_after(&httpdate::fmt_http_date(later)).unwrap();
-        assert!((900..=1000).contains(&delay.as_secs()), "{delay:?}");
-        for other in ["", "-1", "soon", "1.5"] {
-            assert_eq!(retry_after(other), None, "{other}");
-        }
-    }
 }

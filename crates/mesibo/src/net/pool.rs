@@ -6,44 +6,37 @@
 //! give each connection a task: with connections that calls drive, and idle ones that stay
 //! with the thread that used them last, the processor time of a call fell from 1.48 to 0.81
 //! times that of the shortest possible facade.
+//!
+//! Of an origin that speaks HTTP/2, calls share connections: those of a thread that find no
+//! free stream wait for one handshake, and not each for its own.
 
 use std::{
-    collections::VecDeque,
-    mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use http::Uri;
 use thread_local::ThreadLocal;
-use tokio::time::{Instant, sleep_until};
-use tower::{BoxError, ServiceExt as _};
+use tower::BoxError;
 
 use super::{
     connection::Connection,
     connector::{Connector, TcpOrTls, connector},
+    http2,
+    opener::{Opened, Opener, Opening, Opens, Speaks},
+    own::{Lease, Own, close_idle, lock},
     stream::Transport,
 };
 use crate::{config::Config, observer::Observer};
 
+/// How many connections a call waits for, one after the other, at the most.
+const MAX_OPENINGS: usize = 8;
+
 /// Opens connections, and keeps those that can be used again.
 pub(crate) struct Pool<S: Transport = TcpOrTls> {
-    connector: Connector<S>,
-    uri: Uri,
-    observer: Arc<dyn Observer>,
+    opener: Arc<Opener<S>>,
     idle_timeout: Duration,
-    lifetime: Duration,
-    /// Each thread has its own, as a connection is registered with the runtime of the
-    /// thread that opened it.
-    idle: ThreadLocal<Arc<Mutex<Idle<S>>>>,
-}
-
-/// The idle connections of a thread.
-struct Idle<S: Transport> {
-    /// The connections, each with the time since when it is idle, the oldest first.
-    connections: VecDeque<(Instant, Connection<S>)>,
-    /// Whether a task closes connections that are idle for too long.
-    is_watched: bool,
+    own: ThreadLocal<Arc<Mutex<Own<S>>>>,
 }
 
 impl Pool {
@@ -74,92 +67,123 @@ impl<S: Transport> Pool<S> {
         observer: Arc<dyn Observer>,
     ) -> Self {
         Self {
-            connector,
-            uri,
-            observer,
+            opener: Arc::new(Opener::new(connector, config, uri, observer)),
             idle_timeout: config.idle_timeout,
-            lifetime: config.connection_lifetime,
-            idle: ThreadLocal::new(),
+            own: ThreadLocal::new(),
         }
     }
 
-    /// The connection of this thread that became idle last, or a new one.
+    /// The connection of this thread that became idle last, a stream of a shared one, or a
+    /// new connection.
     ///
     /// # Errors
     ///
     /// If no connection can be opened.
-    pub(super) async fn take(&self) -> Result<Connection<S>, BoxError> {
-        match self.take_idle() {
-            Some(connection) => Ok(connection),
+    pub(super) async fn take(&self) -> Result<Lease<S>, BoxError> {
+        match self.take_open() {
+            Some(lease) => Ok(lease),
             // Boxed, so that calls with a pooled connection are not as large as a handshake.
             None => Box::pin(self.open()).await,
         }
     }
 
-    fn take_idle(&self) -> Option<Connection<S>> {
-        let mut idle = lock(self.idle.get()?);
-        let now = Instant::now();
-        loop {
-            let (since, connection) = idle.connections.pop_back()?;
-            if now < since + self.idle_timeout && !connection.is_expired(now) {
-                return Some(connection);
-            }
-        }
+    fn take_open(&self) -> Option<Lease<S>> {
+        lock(self.own.get()?).take(self.idle_timeout)
     }
 
-    async fn open(&self) -> Result<Connection<S>, BoxError> {
-        let stream = self.connector.clone().oneshot(self.uri.clone()).await?;
-        let observer = Arc::clone(&self.observer);
-        Ok(Connection::open(stream, self.lifetime, observer).await?)
+    /// Opens a connection for this call alone, if the origin speaks HTTP/1.1; otherwise waits
+    /// for one that calls share.
+    ///
+    /// A call that waits for what another one has begun to open has a second chance if that
+    /// fails. It ends after a few turns in any case: a server may end each connection before
+    /// anything can be asked on it.
+    async fn open(&self) -> Result<Lease<S>, BoxError> {
+        let own = Arc::clone(self.own.get_or_default());
+        let mut has_chance = true;
+        for _ in 0..MAX_OPENINGS {
+            if let Some(lease) = lock(&own).take(self.idle_timeout) {
+                return Ok(lease);
+            }
+            if self.opener.speaks() == Speaks::Http1 {
+                match self.opener.open().await? {
+                    Opened::Http1(connection) => return Ok(Lease::Http1(connection)),
+                    Opened::Http2(connection, driver) => {
+                        share(&own, connection, driver);
+                        continue;
+                    }
+                }
+            }
+            let joined = lock(&own).join_opening();
+            has_chance &= joined.is_some();
+            let opening = joined.unwrap_or_else(|| self.begin_opening(&own));
+            match opening.wait().await {
+                Err(error) if !has_chance => return Err(error),
+                Err(_) => has_chance = false,
+                Ok(()) => {}
+            }
+        }
+        // The last one may have streams.
+        let lease = lock(&own).take(self.idle_timeout);
+        lease.ok_or_else(|| "no connection that was opened had a free stream".into())
+    }
+
+    /// Opens a connection in a task of its own, so that it becomes of use to the others if
+    /// the call that wanted it is given up.
+    fn begin_opening(&self, own: &Arc<Mutex<Own<S>>>) -> Opening {
+        let (opening, opens) = Opening::begin();
+        let handle = opening.handle();
+        lock(own).begin_opening(opening);
+        let opener = Arc::clone(&self.opener);
+        tokio::spawn(open_shared(
+            opener,
+            Arc::clone(own),
+            self.idle_timeout,
+            opens,
+        ));
+        handle
     }
 
     /// Takes a connection back whose response was read. One that cannot be used again is
     /// closed.
     pub(super) fn put(&self, mut connection: Connection<S>) {
-        if !connection.reuse() {
-            return;
-        }
-        let idle = self.idle.get_or_default();
-        let mut own = lock(idle);
-        own.connections.push_back((Instant::now(), connection));
-        if !mem::replace(&mut own.is_watched, true) {
-            tokio::spawn(close_idle(Arc::downgrade(idle), self.idle_timeout));
+        if connection.reuse() {
+            keep(self.own.get_or_default(), connection, self.idle_timeout);
         }
     }
 }
 
-/// Closes connections that are idle for too long, until none is left.
-async fn close_idle<S: Transport>(idle: Weak<Mutex<Idle<S>>>, timeout: Duration) {
-    while let Some(next) = idle.upgrade().and_then(|idle| lock(&idle).close(timeout)) {
-        sleep_until(next).await;
-    }
+/// Opens a connection for whoever waits.
+async fn open_shared<S: Transport>(
+    opener: Arc<Opener<S>>,
+    own: Arc<Mutex<Own<S>>>,
+    idle_timeout: Duration,
+    opens: Opens,
+) {
+    let outcome = opener.open().await.map(|opened| match opened {
+        Opened::Http1(connection) => keep(&own, connection, idle_timeout),
+        Opened::Http2(connection, driver) => share(&own, connection, driver),
+    });
+    opens.end(outcome);
 }
 
-impl<S: Transport> Idle<S> {
-    /// Closes connections that are idle for too long. Returns when the next will be, if any
-    /// is left.
-    fn close(&mut self, timeout: Duration) -> Option<Instant> {
-        let now = Instant::now();
-        while let Some(&(since, _)) = self.connections.front() {
-            if now < since + timeout {
-                return Some(since + timeout);
-            }
-            self.connections.pop_front();
+/// Keeps an HTTP/2 connection, and has it driven.
+fn share<S: Transport>(
+    own: &Arc<Mutex<Own<S>>>,
+    connection: http2::Connection,
+    driver: http2::Driver<S>,
+) {
+    lock(own).share(connection);
+    let own = Arc::downgrade(own);
+    tokio::spawn(driver.run(move |driver| {
+        if let Some(own) = own.upgrade() {
+            lock(&own).forget(driver);
         }
-        self.is_watched = false;
-        None
-    }
+    }));
 }
 
-impl<S: Transport> Default for Idle<S> {
-    fn default() -> Self {
-        Self {
-            connections: VecDeque::new(),
-            is_watched: false,
-        }
+/// Keeps an idle HTTP/1.1 connection.
+fn keep<S: Transport>(own: &Arc<Mutex<Own<S>>>, connection: Connection<S>, timeout: Duration) {
+    if lock(own).put(connection) {
+        tokio::spawn(close_idle(Arc::downgrade(own), timeout));
     }
-}
-
-fn lock<S: Transport>(idle: &Mutex<Idle<S>>) -> MutexGuard<'_, Idle<S>> {
-    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,6 +15,7 @@ struct State {
     attempts: u32,
     sent: bool,
     given_up: bool,
+    shares_failure: bool,
 }
 
 impl Progress {
@@ -25,6 +26,7 @@ impl Progress {
             attempts: 0,
             sent: false,
             given_up: false,
+            shares_failure: false,
         })))
     }
 
@@ -33,6 +35,7 @@ impl Progress {
         let mut state = self.state();
         state.attempts += 1;
         state.sent = false;
+        state.shares_failure = false;
     }
 
     /// How many attempts have begun.
@@ -52,6 +55,17 @@ impl Progress {
             state.sent = !state.given_up;
         }
         state.sent
+    }
+
+    /// The attempt failed by what another attempt has failed by: a connection was lost that
+    /// they shared.
+    pub(super) fn mark_shared_failure(&self) {
+        self.state().shares_failure = true;
+    }
+
+    /// Whether the attempt failed by what another attempt has failed by.
+    pub(crate) fn shares_failure(&self) -> bool {
+        self.state().shares_failure
     }
 
     /// Nothing of the request reached the server.

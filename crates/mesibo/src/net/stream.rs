@@ -18,12 +18,15 @@ use std::{
 use hyper::rt::{Read, ReadBufCursor, Write};
 use socket2::SockRef;
 
-use crate::observer::Observer;
+use crate::{config::Protocol, observer::Observer};
 
 /// A stream over a TCP socket.
 pub(crate) trait Transport: Read + Write + Send + Unpin + 'static {
     /// The socket beneath everything else.
     fn socket(&self) -> SockRef<'_>;
+
+    /// Whether the server chose HTTP/2 when the stream was opened.
+    fn chose_http2(&self) -> bool;
 }
 
 /// A stream that is checked before another request is sent on it. The observer is told when
@@ -46,7 +49,7 @@ pub(super) struct Stale;
 
 impl<S: Transport> CheckedStream<S> {
     pub(super) fn new(stream: S, observer: Arc<dyn Observer>) -> (Self, NextRequest) {
-        observer.connection_opened();
+        observer.connection_opened(Protocol::HTTP1);
         let next_request = NextRequest::default();
         let checked = Self {
             stream,
@@ -79,7 +82,7 @@ impl<S: Transport> CheckedStream<S> {
 
 impl<S> Drop for CheckedStream<S> {
     fn drop(&mut self) {
-        self.observer.connection_closed();
+        self.observer.connection_closed(Protocol::HTTP1);
     }
 }
 

@@ -26,12 +26,16 @@ use tokio::{
 use tower::{BoxError, service_fn, util::BoxCloneSyncService};
 
 use super::{
-    exchange::{Answer, Body, Template, post},
+    answer::{Answer, Body},
+    exchange::{Template, post},
     pool::Pool,
     progress::Progress,
     stream::Transport,
 };
-use crate::{config::Config, observer::Observer};
+use crate::{
+    config::{Config, Protocol},
+    observer::Observer,
+};
 
 /// How many bytes one poll moves at most.
 const STEP: usize = 7;
@@ -76,6 +80,10 @@ fn yields(yielded: &mut bool, cx: &Context<'_>) -> bool {
 impl Transport for Yielding {
     fn socket(&self) -> SockRef<'_> {
         SockRef::from(self.stream.inner())
+    }
+
+    fn chose_http2(&self) -> bool {
+        false
     }
 }
 
@@ -122,18 +130,22 @@ impl Write for Yielding {
 }
 
 impl Observer for Arc<Connections> {
-    fn connection_opened(&self) {
+    fn connection_opened(&self, _: &'static str) {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.opened.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn connection_closed(&self) {
+    fn connection_closed(&self, _: &'static str) {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Fixture {
     fn new(server: SocketAddr) -> Self {
+        Self::over(Protocol::Http1, server)
+    }
+
+    fn over(protocol: Protocol, server: SocketAddr) -> Self {
         let connect = move |_: Uri| async move {
             Ok::<_, BoxError>(Yielding {
                 stream: TokioIo::new(TcpStream::connect(server).await?),
@@ -142,11 +154,13 @@ impl Fixture {
         };
         let uri = Uri::from_static("http://mesibo.test/api.php");
         let connections = Arc::new(Connections::default());
+        let mut config = Config::new("default", "t0k");
+        config.protocol = protocol;
         Self {
             template: Template::new(&uri, "test").unwrap(),
             pool: Pool::with_connector(
                 BoxCloneSyncService::new(service_fn(connect)),
-                &Config::new("default", "t0k"),
+                &config,
                 uri,
                 Arc::new(Arc::clone(&connections)),
             ),
@@ -195,6 +209,26 @@ async fn serve(mut stream: TcpStream, answer: fn(usize) -> Vec<u8>) -> io::Resul
         stream.read_exact(&mut vec![0; length]).await?;
         stream.write_all(&answer(length)).await?;
     }
+}
+
+/// Answers each request over HTTP/2 with as many bytes as `answer` makes of the length of its
+/// form, and gives no more room for the form than it has read.
+async fn serve_http2(stream: TcpStream, answer: fn(usize) -> usize) -> Result<(), h2::Error> {
+    let mut connection = h2::server::handshake(stream).await?;
+    while let Some(request) = connection.accept().await {
+        let (request, mut respond) = request?;
+        tokio::spawn(async move {
+            let (mut form, mut length) = (request.into_body(), 0);
+            while let Some(part) = form.data().await {
+                let part = part?;
+                length += part.len();
+                form.flow_control().release_capacity(part.len())?;
+            }
+            let mut body = respond.send_response(http::Response::new(()), false)?;
+            body.send_data(vec![b'y'; answer(length)].into(), true)
+        });
+    }
+    Ok(())
 }
 
 fn whole(body: &[u8]) -> Vec<u8> {
@@ -307,4 +341,31 @@ async fn a_connection_whose_server_answers_early_is_not_used_again() {
         assert_eq!(fixture.opened(), count);
         assert_eq!(fixture.connections.open.load(Ordering::Relaxed), 0);
     }
+}
+
+#[tokio::test]
+async fn exchanges_share_an_http2_connection_and_do_not_hinder_each_other() {
+    let (listener, address) = listen().await;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve_http2(stream, |length| 100_000 / length));
+        }
+    });
+    let fixture = Arc::new(Fixture::over(Protocol::Http2, address));
+    let calls = (0..20).map(|call| {
+        let fixture = Arc::clone(&fixture);
+        tokio::spawn(async move {
+            for bytes in [0, 1, 10, 1_000, 20_000 + call] {
+                let Body::Whole(body) = fixture.post(bytes).await.body else {
+                    panic!("the body is whole");
+                };
+                let length = bytes + "&token=t0k".len();
+                assert_eq!(body, vec![b'y'; 100_000 / length]);
+            }
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
+    }
+    assert_eq!(fixture.opened(), 1);
 }

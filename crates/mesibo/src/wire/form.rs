@@ -3,6 +3,9 @@
 
 use form_urlencoded::Serializer;
 
+/// The first capacity of a form, in bytes. Most fit in, and need not grow.
+const CAPACITY: usize = 256;
+
 /// A form under construction.
 pub(super) struct Form {
     op: &'static str,
@@ -22,7 +25,7 @@ impl Form {
     pub(super) fn new(op: &'static str) -> Self {
         let form = Self {
             op,
-            pairs: Serializer::new(String::new()),
+            pairs: Serializer::new(String::with_capacity(CAPACITY)),
             count: 0,
             targets: Targets::default(),
         };

@@ -3,6 +3,7 @@
 mod attempts;
 mod calls;
 mod cancelled;
+mod http2;
 mod refusals;
 mod replies;
 mod support;

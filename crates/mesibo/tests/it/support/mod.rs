@@ -1,5 +1,7 @@
 //! A backend that does as it is told, and an observer that remembers.
 
+pub(crate) mod http2;
+
 use std::{
     io,
     net::{Shutdown, SocketAddr},
@@ -138,11 +140,11 @@ impl Observer for Recorder {
         self.0.lock().unwrap().calls.push((op, outcome));
     }
 
-    fn connection_opened(&self) {
+    fn connection_opened(&self, _: &'static str) {
         self.0.lock().unwrap().opened += 1;
     }
 
-    fn connection_closed(&self) {
+    fn connection_closed(&self, _: &'static str) {
         self.0.lock().unwrap().closed += 1;
     }
 
