@@ -1,10 +1,8 @@
 //! A caller, and what it may do.
 
-use std::{
-    collections::{HashMap, HashSet},
-    num::NonZeroUsize,
-    sync::Arc,
-};
+use std::{collections::HashSet, num::NonZeroUsize, sync::Arc};
+
+use hashbrown::HashMap;
 
 use super::{key::Key, pattern::Pattern, share::Share};
 use crate::call::{Apps, Rate};

@@ -1,6 +1,8 @@
 //! The callers that the settings define.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::{caller::Caller, keys::Keys, share::Share};
 use crate::call::Apps;

@@ -1,13 +1,14 @@
 //! The keys of all callers: until when each is valid, and when it was last used.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
+
+use hashbrown::HashMap;
 
 use super::{
     caller::Caller,

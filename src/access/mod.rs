@@ -140,7 +140,8 @@ impl Access {
             return Ok(None);
         }
         let contract = policy.filter(|policy| policy.audience == Audience::Callers);
-        if let Some(app) = contract.and_then(|_| self.apps.known(headers)) {
+        let known = contract.and_then(|_| self.apps.known(headers));
+        if let Some(app) = &known {
             record.is_for(&app.name);
         }
         let callers = self.callers.load();
@@ -150,7 +151,7 @@ impl Access {
             take_first(caller)?;
             return Ok(None);
         };
-        let app = self.apps.of(headers);
+        let app = known.or_else(|| self.apps.of(headers));
         let app = Arc::clone(allowed(caller, policy, app.as_ref())?);
         record.is_for(&app.name);
         take_first(caller)?;

@@ -199,19 +199,13 @@ impl Record {
 
     /// Adds to a line who calls, for which app and by which RPC, from where and with what.
     pub fn describe(&self, line: &mut Line, rpc: &str) {
-        if let Some(caller) = self.caller() {
-            line.text("caller", caller);
-        }
-        if let Some(app) = self.app() {
-            line.text("app", app);
-        }
-        line.text("rpc", rpc);
-        line.display("peer", self.peer().shown());
+        line.optional("caller", self.caller().map(|caller| &**caller))
+            .optional("app", self.app())
+            .text("rpc", rpc)
+            .word("peer", self.peer().shown());
         if let Some(credential) = self.credential() {
             line.display("credential", credential);
         }
-        if let Some(key) = self.key() {
-            line.text("key", key);
-        }
+        line.optional("key", self.key().map(|key| &**key));
     }
 }

@@ -60,6 +60,7 @@ struct Inner {
     max_connections: Gauge,
     refused: Family<Labels<1>, Counter>,
     displaced: Counter,
+    moved: Counter,
     request_memory: Family<Labels<1>, Gauge>,
     max_request_memory: Family<Labels<1>, Gauge>,
     /// The counters of the methods, by the positions of their policies.
@@ -153,6 +154,7 @@ impl Default for ServerMetrics {
             max_connections: Gauge::default(),
             refused: Family::default(),
             displaced: Counter::default(),
+            moved: Counter::default(),
             request_memory,
             max_request_memory,
         }))
@@ -213,6 +215,11 @@ impl ServerMetrics {
             self.0.displaced.clone(),
         );
         own.register(
+            "connections_moved",
+            "Connections that were told to come back, for their thread was busy and another not",
+            self.0.moved.clone(),
+        );
+        own.register(
             "request_memory_bytes",
             "Memory that requests take, by whose they are",
             self.0.request_memory.clone(),
@@ -266,6 +273,11 @@ impl ServerMetrics {
     /// Counts a connection that has to go for another.
     pub(super) fn displaced(&self) {
         self.0.displaced.inc();
+    }
+
+    /// Counts a connection that is to come back to another thread.
+    pub(super) fn moved(&self) {
+        self.0.moved.inc();
     }
 
     /// Shows how many connections of callers may be open.

@@ -96,6 +96,25 @@ impl Line {
         self
     }
 
+    /// Adds a text, if there is one.
+    pub fn optional(&mut self, name: &str, value: Option<&str>) -> &mut Self {
+        if let Some(value) = value {
+            self.text(name, value);
+        }
+        self
+    }
+
+    /// Adds what is mostly one word. In the text format it has no quotes if it needs none.
+    pub fn word(&mut self, name: &str, value: &str) -> &mut Self {
+        self.name(name);
+        if self.format == Format::Text && is_bare(value) {
+            self.text.push_str(value);
+        } else {
+            quote(&mut self.text, value);
+        }
+        self
+    }
+
     /// Adds what has a textual form. In the text format it has no quotes if it needs none.
     pub fn display(&mut self, name: &str, value: impl fmt::Display) -> &mut Self {
         self.name(name);
@@ -166,7 +185,13 @@ fn write_now(text: &mut String) {
         SECOND.set((now.as_secs(), shown));
     }
     text.push_str(str::from_utf8(&shown).unwrap_or_default());
-    let _ = write!(text, ".{:06}Z", now.subsec_micros());
+    let mut fraction = *b".000000Z";
+    let mut rest = now.subsec_micros();
+    for digit in fraction[1..7].iter_mut().rev() {
+        *digit += u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+    }
+    text.push_str(str::from_utf8(&fraction).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -39,10 +39,11 @@ const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// The field of a span that has the id of a call.
 const REQUEST_ID: &str = "request_id";
 
-/// The writer of log lines and their format, after the start.
-static STARTED: OnceLock<(Lines, Format)> = OnceLock::new();
+/// The log, after the start.
+static STARTED: OnceLock<Log> = OnceLock::new();
 
 /// Makes a line of every event. Of spans it has the id of the call alone.
+#[derive(Clone)]
 struct Log {
     lines: Lines,
     format: Format,
@@ -75,13 +76,30 @@ pub(super) fn layer<S>(format: Format) -> io::Result<impl Layer<S>>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let lines = Lines::start("log", LIMIT, Stderr(format))?;
-    let _ = STARTED.set((lines.clone(), format));
-    Ok(Log {
-        lines,
+    let log = Log {
+        lines: Lines::start("log", LIMIT, Stderr(format))?,
         format,
         is_coloured: format == Format::Text && io::stderr().is_terminal(),
-    })
+    };
+    let _ = STARTED.set(log.clone());
+    Ok(log)
+}
+
+/// Writes a line about a call as an event in its span would. Of an event, tracing gathers the
+/// fields, and the span is looked up: this takes half of the time. Whoever calls it asks
+/// [`tracing::enabled`] first.
+pub(crate) fn write_of_call(
+    level: Level,
+    target: &str,
+    request_id: &str,
+    fill: impl FnOnce(&mut Line),
+) {
+    let Some(log) = STARTED.get() else {
+        return;
+    };
+    let mut line = Line::new(log.format, level, target, Some(request_id));
+    fill(&mut line);
+    log.push(level, line);
 }
 
 /// Makes a log line of every panic, with its backtrace.
@@ -97,7 +115,7 @@ pub(super) fn log_panics() {
 pub(super) fn dropped() -> Counter {
     STARTED
         .get()
-        .map(|(lines, _)| lines.dropped())
+        .map(|log| log.lines.dropped())
         .unwrap_or_default()
 }
 
@@ -112,7 +130,7 @@ pub fn flush() {
 /// It waits for standard error for half a second at the most.
 pub fn say_failure(format: Format, failures: &[String]) {
     let started = STARTED.get();
-    let format = started.map_or(format, |(_, format)| *format);
+    let format = started.map_or(format, |log| log.format);
     let line = |failure: &String| match format {
         Format::Text => format!("{}: {failure}\n", env!("CARGO_PKG_NAME")),
         Format::Json => {
@@ -122,13 +140,24 @@ pub fn say_failure(format: Format, failures: &[String]) {
         }
     };
     let text: String = failures.iter().map(line).collect();
-    if let Some((lines, _)) = started {
-        lines.push(&text);
+    if let Some(log) = started {
+        log.lines.push(&text);
         flush();
     } else {
         // Nothing of the process holds up standard error by now. Where it is gone, the exit
         // status still says it.
         let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+impl Log {
+    fn push(&self, level: Level, line: Line) {
+        let line = line.end();
+        if self.is_coloured {
+            self.lines.push(&coloured(level, &line));
+        } else {
+            self.lines.push(&line);
+        }
     }
 }
 
@@ -161,12 +190,7 @@ where
             line: &mut line,
             value,
         });
-        let line = line.end();
-        if self.is_coloured {
-            self.lines.push(&coloured(*metadata.level(), &line));
-        } else {
-            self.lines.push(&line);
-        }
+        self.push(*metadata.level(), line);
     }
 }
 
@@ -205,7 +229,7 @@ impl Visit for Fields<'_> {
         let _ = write!(self.value, "{value:?}");
         match field.name() {
             "message" => self.line.message(&self.value),
-            name => self.line.display(name, &self.value),
+            name => self.line.word(name, &self.value),
         };
     }
 }

@@ -37,6 +37,7 @@ use tracing_subscriber::{
 };
 
 pub use line::Format;
+pub(crate) use log::write_of_call;
 pub use log::{flush, say_failure};
 use trace::Traces;
 

@@ -6,6 +6,7 @@
 mod access;
 mod attacks;
 mod audit;
+mod balance;
 mod bulk;
 mod call;
 mod chaos;

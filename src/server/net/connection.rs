@@ -1,15 +1,15 @@
 //! The life of one connection: its handshake, its calls, and its end.
 
 use std::{
-    convert::Infallible,
     future::pending,
     net::{self, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use hyper::{
     rt::Executor,
     server::conn::{self, http2},
@@ -121,6 +121,7 @@ struct Ends<Old, Expired> {
     grace: Duration,
     /// Its calls, which learn of the end by the drop of `stop`.
     calls: Calls,
+    usage: Arc<Usage>,
     stop: Stop,
     old: Old,
     expired: Expired,
@@ -134,6 +135,8 @@ enum End {
     Idle,
     Old,
     Displaced,
+    /// Its thread is busy, and another is not.
+    Moved,
     /// The client's certificate is no longer valid.
     Expired,
     Stopping,
@@ -205,16 +208,14 @@ impl Connection {
         let valid_until = begun.certificate.as_ref().map(|it| it.valid_until);
         let peer = Peer::new(begun.address, begun.certificate, call_stopping);
         let calls = Calls(Arc::clone(&usage.calls));
-        let service = service_fn(move |request| {
-            let call = Arc::clone(&stack).call(request, peer.clone(), Arc::clone(&usage));
-            // hyper moves it around before it begins.
-            Box::pin(async { Ok::<_, Infallible>(call.await) })
-        });
+        let of_connection = Arc::clone(&usage);
+        let service = service_fn(move |request| Arc::clone(&stack).call(request, &peer, &usage));
         let stream = TokioIo::new(begun.stream);
         let ends = Ends {
             max_idle: limits.max_connection_idle,
             grace: limits.max_connection_age_grace,
             calls: calls.clone(),
+            usage: of_connection,
             stop,
             old,
             expired: passed(valid_until),
@@ -242,7 +243,13 @@ impl<Old: Future<Output = ()>, Expired: Future<Output = ()>> Ends<Old, Expired> 
             ended = &mut connection => return log(ended),
             () = self.calls.idle_for(self.max_idle) => End::Idle,
             () = self.old => End::Old,
-            () = self.displaced.stopped() => End::Displaced,
+            () = self.displaced.stopped() => {
+                if self.usage.is_moved.load(Ordering::Relaxed) {
+                    End::Moved
+                } else {
+                    End::Displaced
+                }
+            }
             () = self.expired => End::Expired,
             () = self.stopping.stopped() => End::Stopping,
         };
@@ -255,7 +262,7 @@ impl<Old: Future<Output = ()>, Expired: Future<Output = ()>> Ends<Old, Expired> 
             // The server has a grace period of its own, for all connections at once.
             End::Stopping => return log(connection.await),
             End::Displaced => DISPLACED_GRACE,
-            End::Idle | End::Old | End::Expired => self.grace,
+            End::Idle | End::Old | End::Expired | End::Moved => self.grace,
         };
         if let Ok(ended) = timeout(grace, connection).await {
             log(ended);
@@ -283,10 +290,7 @@ impl Calls {
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Calls {
     fn execute(&self, task: F) {
         let call = self.0.begin();
-        tokio::spawn(async move {
-            task.await;
-            drop(call);
-        });
+        tokio::spawn(task.map(|()| drop(call)));
     }
 }
 

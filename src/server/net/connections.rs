@@ -2,8 +2,9 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    mem,
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use tokio::{
@@ -12,6 +13,7 @@ use tokio::{
     time::Instant,
 };
 
+use super::balance::Balance;
 use crate::{
     call::{Stop, Stopping},
     server::{config::Limits, metrics::Full, rpc::usage::Usage},
@@ -42,6 +44,10 @@ pub(super) struct Connections {
 struct Open {
     source: Option<IpAddr>,
     usage: Arc<Usage>,
+    /// The number of its thread.
+    thread: usize,
+    /// How many calls it had when the threads were measured last.
+    calls: u64,
     /// Its time in the order of idleness.
     busy: Instant,
     /// Dropped to tell the connection to go.
@@ -92,7 +98,7 @@ impl Connections {
         &mut self,
         place: Place,
         usage: Arc<Usage>,
-        runtime: &Handle,
+        (thread, runtime): (usize, &Handle),
         serve: impl FnOnce(Stopping) -> F,
     ) where
         F: Future<Output = ()> + Send + 'static,
@@ -107,6 +113,8 @@ impl Connections {
         let open = Open {
             source: place.source,
             usage,
+            thread,
+            calls: 0,
             busy,
             stop: Some(stop),
         };
@@ -136,6 +144,33 @@ impl Connections {
             }
         }
         Some(())
+    }
+
+    /// Tells a connection to come back whose thread is busy while another is not, if there is
+    /// such a thread, and tells that to `balance`. Returns whether there was one.
+    pub(super) fn relieve(&mut self, balance: &mut Balance) -> bool {
+        let Some(crowded) = balance.crowded() else {
+            return false;
+        };
+        let of_thread = self.open.iter_mut();
+        let of_thread =
+            of_thread.filter(|(_, it)| it.thread == crowded.thread && it.stop.is_some());
+        let calls = of_thread.map(|(id, open)| {
+            let before = mem::replace(&mut open.calls, open.usage.calls.begun());
+            (*id, open.calls - before)
+        });
+        // Those of all are counted, whether one of them goes or not.
+        let calls: Vec<_> = calls.collect();
+        let chosen = crowded.is_due.then(|| crowded.choose(calls)).flatten();
+        let Some((id, open)) = chosen.and_then(|id| Some((id, self.open.get_mut(&id)?))) else {
+            return false;
+        };
+        open.usage.is_moved.store(true, Ordering::Relaxed);
+        open.stop = None;
+        self.by_idleness.remove(&(open.busy, id));
+        self.leaving += 1;
+        balance.moved();
+        true
     }
 
     /// Tells the connection to go that has been without a call of a caller for longest.

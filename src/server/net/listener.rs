@@ -7,10 +7,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, runtime::Handle, time::timeout};
+use tokio::{
+    net::TcpListener,
+    runtime::Handle,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
 
 use super::{
     accept::{Acceptor, Throttle},
+    balance::{self, Balance},
     connection::Connection,
     connections::Connections,
     tls::Tls,
@@ -43,6 +48,24 @@ pub(in crate::server) enum Place<'a> {
     Here,
 }
 
+impl Place<'_> {
+    /// How many threads connections are served by.
+    fn threads(self) -> usize {
+        match self {
+            Self::Workers(workers) => workers.count(),
+            Self::Here => 1,
+        }
+    }
+
+    /// How long each worker thread was busy since its start.
+    fn busy(self) -> Vec<Duration> {
+        match self {
+            Self::Workers(workers) => workers.busy(),
+            Self::Here => Vec::new(),
+        }
+    }
+}
+
 impl Listener {
     /// Serves every connection until `stopping`, then lets the calls in flight finish,
     /// within the grace period.
@@ -58,12 +81,23 @@ impl Listener {
         let full = Throttle::default();
         let http1 = Arc::new(Throttle::default());
         let connection_stopping = stopping.clone();
+        let mut balance = Balance::new(place.threads(), Instant::now());
+        let mut measuring = interval(balance::EVERY);
+        measuring.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let (stream, address) = tokio::select! {
                 biased;
                 () = stopping.stopped() => break,
                 // Before the accept, so that what has ended makes room.
                 Some(()) = connections.ended() => continue,
+                // Fewer than two threads have nothing to share.
+                now = measuring.tick(), if place.threads() > 1 => {
+                    balance.measure(&place.busy(), now);
+                    if connections.relieve(&mut balance) {
+                        self.metrics.moved();
+                    }
+                    continue;
+                }
                 accepted = acceptor.accept() => accepted,
             };
             let room = match connections.make_room(address) {
@@ -84,14 +118,15 @@ impl Listener {
             }
             let usage = Arc::new(stack.open_usage());
             let thread = match place {
-                Place::Workers(workers) => Some(workers.choose()),
+                Place::Workers(workers) => Some(workers.choose(&mut balance)),
                 Place::Here => None,
             };
-            let runtime = thread
-                .as_ref()
-                .map_or_else(Handle::current, |thread| thread.runtime.clone());
+            let (number, runtime) = thread.as_ref().map_or_else(
+                || (0, Handle::current()),
+                |thread| (thread.number, thread.runtime.clone()),
+            );
             let (open, stack) = (self.metrics.open_connection(), Arc::clone(&stack));
-            connections.open(room, Arc::clone(&usage), &runtime, |displaced| {
+            connections.open(room, Arc::clone(&usage), (number, &runtime), |displaced| {
                 let connection = Connection {
                     stream,
                     address,

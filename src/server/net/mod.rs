@@ -2,6 +2,7 @@
 //!
 //! - `listener`: a listening port
 //! - `accept`: accepting connections
+//! - `balance`: which thread a connection goes to, and which comes back for another
 //! - `connections`: how many there may be, and which has to go for another
 //! - `descriptors`: what connections may take of the file descriptors
 //! - `http1`: the answer to a client that speaks HTTP/1
@@ -12,6 +13,7 @@
 //! - [`tls`]: TLS, and the certificates of clients
 
 mod accept;
+mod balance;
 mod connection;
 pub(super) mod connections;
 pub(super) mod descriptors;

@@ -9,12 +9,15 @@ use std::{
     io,
     sync::Arc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tokio::{
     runtime::{Builder, Handle},
     sync::{oneshot, watch},
 };
+
+use super::balance::Balance;
 
 /// The worker threads. They end when this is dropped, with all that still runs on them.
 pub(in crate::server) struct Workers {
@@ -26,7 +29,7 @@ pub(in crate::server) struct Workers {
 struct Worker {
     runtime: Handle,
     /// Shared with each of the connections of the thread.
-    load: Arc<()>,
+    connections: Arc<()>,
     /// The thread ends when this is dropped.
     _stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
@@ -34,8 +37,9 @@ struct Worker {
 
 /// The thread that was chosen for a connection, which counts until this is dropped.
 pub(super) struct Chosen {
+    pub(super) number: usize,
     pub(super) runtime: Handle,
-    _load: Arc<()>,
+    _connection: Arc<()>,
 }
 
 /// Tells that a thread died, if it is dropped by a panic.
@@ -66,15 +70,29 @@ impl Workers {
         Ok(Self { workers, deaths })
     }
 
-    /// The thread with the fewest connections, for one more.
-    pub(super) fn choose(&self) -> Chosen {
-        let load = |worker: &&Worker| Arc::strong_count(&worker.load);
-        let worker = self.workers.iter().min_by_key(load);
-        let worker = worker.expect("at least one thread was started");
+    /// How many threads there are.
+    pub(super) fn count(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// The thread for one more connection.
+    pub(super) fn choose(&self, balance: &mut Balance) -> Chosen {
+        let connections = self.workers.iter();
+        let connections = connections.map(|worker| Arc::strong_count(&worker.connections) - 1);
+        let number = balance.choose(&connections.collect::<Vec<_>>());
+        let worker = &self.workers[number];
         Chosen {
+            number,
             runtime: worker.runtime.clone(),
-            _load: Arc::clone(&worker.load),
+            _connection: Arc::clone(&worker.connections),
         }
+    }
+
+    /// How long each thread was busy since its start.
+    pub(super) fn busy(&self) -> Vec<Duration> {
+        let workers = self.workers.iter();
+        let busy = workers.map(|worker| worker.runtime.metrics().worker_total_busy_duration(0));
+        busy.collect()
     }
 
     /// Completes when a thread died.
@@ -106,7 +124,7 @@ impl Worker {
             })?;
         Ok(Self {
             runtime: handle,
-            load: Arc::new(()),
+            connections: Arc::new(()),
             _stop: stop,
             thread,
         })
@@ -143,11 +161,12 @@ mod tests {
     #[tokio::test]
     async fn connections_are_spread_and_each_stays_on_its_thread() {
         let workers = Workers::start(2).unwrap();
+        let mut balance = Balance::new(2, tokio::time::Instant::now());
         let mut connections = JoinSet::new();
         let (names, mut told) = tokio::sync::mpsc::unbounded_channel();
         for _ in 0..4 {
             let names = names.clone();
-            let chosen = workers.choose();
+            let chosen = workers.choose(&mut balance);
             let runtime = chosen.runtime.clone();
             let serve = async move {
                 for _ in 0..3 {

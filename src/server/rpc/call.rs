@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{HeaderMap, Request, Uri};
 use opentelemetry::{Context, trace};
 use tonic::{Code, Status};
-use tracing::Span;
+use tracing::{Level, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::refusals::{Refusal, Refusals};
@@ -20,7 +20,7 @@ use crate::{
         metrics::{ServerMetrics, Started, name},
     },
     status::{self, Reason},
-    telemetry::trace::is_traced,
+    telemetry::{trace::is_traced, write_of_call},
 };
 
 /// A call that is not over. Dropped before its end, it was cancelled.
@@ -143,12 +143,11 @@ impl Call {
 
     /// Writes the line of the call, unless it is one of many that were not let in.
     fn log(&self, rpc: &'static str, code: Code, elapsed: Duration) {
-        let _entered = self.span.enter();
         let (code, record) = (name(code), &self.record);
         let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        let peer = record.peer().shown();
         if self.is_probe() {
             // Probes come every few seconds.
+            let (_entered, peer) = (self.span.enter(), record.peer().shown());
             return tracing::debug!(rpc, code, %peer, duration_ms, "call");
         }
         let refusal = self.refusal();
@@ -157,36 +156,42 @@ impl Call {
             return;
         }
         let failure = record.failure();
-        let is_of_items = self.policy.is_some_and(Policy::is_stream_of_items);
-        let items = is_of_items.then(|| record.items());
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    caller = record.caller().map(|caller| &**caller),
-                    app = record.app(),
-                    rpc,
-                    dialect = self.dialect.map(Dialect::name),
-                    code,
-                    reason = refusal.map(Refusal::reason),
-                    skipped = skipped.flatten().filter(|&skipped| skipped > 0),
-                    items = items.map(|(items, _)| items),
-                    failed_items = items.map(|(_, failed)| failed),
-                    upstream = record.outcome(),
-                    upstream_code = failure.and_then(|failure| failure.code.as_deref()),
-                    error = failure.and_then(|failure| failure.error.as_deref()),
-                    cause = failure.and_then(|failure| failure.cause.as_deref()),
-                    %peer,
-                    credential = record.credential().map(display),
-                    duration_ms,
-                    "call"
-                )
-            };
+        let error = failure.and_then(|failure| failure.error.as_deref());
+        let (level, is_wanted) = match error {
+            Some(_) => (Level::WARN, tracing::enabled!(Level::WARN)),
+            None => (Level::INFO, tracing::enabled!(Level::INFO)),
+        };
+        if !is_wanted {
+            return;
         }
-        if failure.is_some_and(|failure| failure.error.is_some()) {
-            line!(warn);
-        } else {
-            line!(info);
-        }
+        write_of_call(level, module_path!(), record.id().as_str(), |line| {
+            line.message("call")
+                .optional("caller", record.caller().map(|caller| &**caller))
+                .optional("app", record.app())
+                .text("rpc", rpc)
+                .optional("dialect", self.dialect.map(Dialect::name))
+                .text("code", code)
+                .optional("reason", refusal.map(Refusal::reason));
+            if let Some(skipped) = skipped.flatten().filter(|&skipped| skipped > 0) {
+                line.number("skipped", skipped);
+            }
+            if self.policy.is_some_and(Policy::is_stream_of_items) {
+                let (items, failed_items) = record.items();
+                line.number("items", items)
+                    .number("failed_items", failed_items);
+            }
+            let code = failure.and_then(|failure| failure.code.as_deref());
+            let cause = failure.and_then(|failure| failure.cause.as_deref());
+            line.optional("upstream", record.outcome())
+                .optional("upstream_code", code)
+                .optional("error", error)
+                .optional("cause", cause)
+                .word("peer", record.peer().shown());
+            if let Some(credential) = record.credential() {
+                line.display("credential", credential);
+            }
+            line.number("duration_ms", duration_ms);
+        });
     }
 
     fn is_probe(&self) -> bool {

@@ -1,7 +1,8 @@
 //! The services by their names.
 
-use std::{collections::HashMap, convert::Infallible, fmt, sync::Arc};
+use std::{convert::Infallible, fmt, sync::Arc};
 
+use hashbrown::HashMap;
 use http::{Request, Response};
 use tonic::{body::Body, codegen::BoxFuture, server::NamedService};
 use tower::Service;
@@ -16,7 +17,8 @@ pub struct Services(HashMap<&'static str, Arc<Answer>>);
 /// How a service answers a call.
 type Answer = dyn Fn(Request<RequestBody>) -> Answering + Send + Sync;
 
-type Answering = BoxFuture<Response<Body>, Infallible>;
+/// The answer of a service, under way.
+pub(super) type Answering = BoxFuture<Response<Body>, Infallible>;
 
 impl Services {
     /// Adds a service, as tonic generates them.
@@ -41,14 +43,9 @@ impl Services {
     }
 
     /// Has the service of an RPC answer a call. `None` if that service is not served.
-    pub(super) async fn call(
-        &self,
-        policy: &Policy,
-        request: Request<RequestBody>,
-    ) -> Option<Response<Body>> {
+    pub(super) fn call(&self, policy: &Policy, request: Request<RequestBody>) -> Option<Answering> {
         let answer = self.0.get(policy.service())?;
-        let Ok(response) = answer(request).await;
-        Some(response)
+        Some(answer(request))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What connections and their calls take of the server, and what of it they may take.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool};
 
 use http::HeaderMap;
 use prometheus_client::metrics::gauge::Gauge;
@@ -45,6 +45,8 @@ pub(in crate::server) struct Usage {
     pub(in crate::server) calls: Arc<Activity>,
     /// The calls that callers were known for.
     pub(in crate::server) calls_of_callers: Arc<Activity>,
+    /// Whether the connection is to come back to another thread.
+    pub(in crate::server) is_moved: AtomicBool,
 }
 
 /// Which limit a watch of health is above.
@@ -61,6 +63,8 @@ pub(in crate::server) struct Activity(Mutex<InFlight>);
 
 struct InFlight {
     calls: usize,
+    /// How many calls have begun.
+    begun: u64,
     /// When a call ended last.
     changed: Instant,
 }
@@ -100,6 +104,7 @@ impl Budget {
             watches: Arc::new(Semaphore::new(MAX_WATCHES_PER_CONNECTION)),
             calls: Arc::default(),
             calls_of_callers: Arc::default(),
+            is_moved: AtomicBool::new(false),
         }
     }
 
@@ -144,6 +149,7 @@ impl Default for Activity {
     fn default() -> Self {
         Self(Mutex::new(InFlight {
             calls: 0,
+            begun: 0,
             changed: Instant::now(),
         }))
     }
@@ -152,8 +158,15 @@ impl Default for Activity {
 impl Activity {
     /// Counts a call, until the result is dropped.
     pub(in crate::server) fn begin(self: &Arc<Self>) -> Active {
-        self.in_flight().calls += 1;
+        let mut in_flight = self.in_flight();
+        in_flight.calls += 1;
+        in_flight.begun += 1;
         Active(Arc::clone(self))
+    }
+
+    /// How many calls have begun.
+    pub(in crate::server) fn begun(&self) -> u64 {
+        self.in_flight().begun
     }
 
     /// Since when no call is in flight. `None` if one is.
