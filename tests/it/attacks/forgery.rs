@@ -17,7 +17,7 @@ use tonic::transport::Channel;
 use crate::support::{
     Answer, Backend, Process, TOKEN,
     facade::{Bearer, soon},
-    process::command,
+    process::{self, command},
     settings_file,
 };
 
@@ -157,11 +157,7 @@ async fn a_json_line_has_every_key_once_and_the_id_of_its_call() {
     let reader = std::thread::spawn(move || lines.collect::<Vec<_>>());
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"));
     call_all(endpoint.unwrap().connect().await.unwrap()).await;
-    let id = child.id().to_string();
-    std::process::Command::new("kill")
-        .args(["-s", "TERM", &id])
-        .status()
-        .unwrap();
+    process::signal(&child, "TERM");
     let lines = soon(tokio::task::spawn_blocking(move || reader.join().unwrap()))
         .await
         .unwrap();

@@ -21,7 +21,7 @@ use crate::support::{
     Answer, Backend, EVERYTHING, Process, TOKEN,
     facade::{Bearer, soon},
     get,
-    process::command,
+    process::{self, command},
     settings_file,
 };
 
@@ -79,11 +79,7 @@ impl Unread {
     }
 
     fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let status = std::process::Command::new("kill")
-            .args(["-s", name, &id])
-            .status();
-        assert!(status.unwrap().success());
+        process::signal(&self.child, name);
     }
 
     /// Waits for its end, and gives its exit status.
@@ -190,8 +186,9 @@ async fn a_second_signal_ends_the_process_whatever_the_log_does() {
             .await
             .unwrap_err();
     }
-    server.signal("TERM");
+    // The port closes with the first signal.
     let mut health = HealthClient::new(server.channel().await);
+    server.signal("TERM");
     // Until the first signal has arrived.
     soon(async {
         while health

@@ -115,6 +115,8 @@ async fn calls_without_a_caller_take_a_share_of_the_memory_and_keep_no_caller_ou
     let args = [
         "--metrics-listen=none",
         "--request-body-timeout=10m",
+        // No connection is told to come back to another thread.
+        "--worker-threads=1",
         "--upstream-url",
         &backend.url(),
     ];

@@ -12,7 +12,11 @@ use serde_json::Value;
 use tempfile::{NamedTempFile, TempDir};
 
 use super::{Fixture, stderr, users};
-use crate::support::{Answer, Backend, Process, process::command, settings_file};
+use crate::support::{
+    Answer, Backend, Process,
+    process::{self, command},
+    settings_file,
+};
 
 /// More than two pages.
 const USERS: u64 = 2_100;
@@ -193,9 +197,7 @@ fn an_export_that_is_stopped_or_refused_leaves_the_file_as_it_was() {
     for signal in ["INT", "TERM"] {
         let mut export = Export::start(&server, fixture.file());
         export.says("the page is asked for again");
-        let id = export.child.id().to_string();
-        let killed = Command::new("kill").args(["-s", signal, &id]).status();
-        assert!(killed.unwrap().success());
+        process::signal(&export.child, signal);
         export.says("stopped");
         assert_eq!(export.ends(), 1);
         is_untouched();

@@ -119,12 +119,14 @@ fn every_command_of_a_document_is_run_or_is_known_to_be_run_elsewhere() {
 fn the_program_knows_every_command_and_flag_that_a_document_gives_it() {
     let mut count = 0;
     for (page, command) in commands() {
-        if !is_of_the_program(&command) {
+        // What stands before or behind it in a pipe may not be here.
+        let mut parts = command.split(" | ").map(str::trim);
+        let Some(part) = parts.find(|part| part.starts_with("mesibo-grpc ")) else {
             continue;
-        }
+        };
         count += 1;
         // Help is printed once the flags before it were found.
-        let line = command.replacen("mesibo-grpc", PROGRAM, 1);
+        let line = part.replacen("mesibo-grpc", PROGRAM, 1);
         let shell = Command::new("sh")
             .args(["-c", &format!("{line} --help")])
             .output()
