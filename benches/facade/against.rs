@@ -17,7 +17,7 @@ const TIME: Duration = Duration::from_millis(500);
 /// Prints the median ratio to the program at `other`, and between what half of all ratios
 /// are.
 pub async fn measure(other: &str) {
-    let backend = Server::of_role(&["backend"]);
+    let backend = Server::of_role(&["backend", "messages"]);
     let settings = settings(1, "");
     let this = Server::facade(PROGRAM, &backend.url(), &settings);
     let other = Server::facade(other, &backend.url(), &settings);

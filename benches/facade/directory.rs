@@ -19,13 +19,15 @@ use tempfile::{NamedTempFile, TempDir};
 use tonic::{
     Request,
     metadata::{Ascii, MetadataValue},
-    transport::{Channel, Endpoint},
+    transport::Channel,
 };
 
 use crate::{
     Effort,
-    load::{cpu_a_call, first_answer, median, ratio},
-    process::{KEY, PROGRAM, Server, settings},
+    identity::Identity,
+    load::{cpu_a_call, endpoint, first_answer, median, ratio},
+    process::{KEY, Server},
+    servers::{facade, of_role},
 };
 
 const IN_FLIGHT: usize = 64;
@@ -87,10 +89,14 @@ impl Call {
 }
 
 impl Measured {
-    async fn start(backend: &Server, file: &str, has_directory: bool) -> Self {
+    async fn start(
+        backend: &Server,
+        file: &str,
+        has_directory: bool,
+        identity: Option<&Identity>,
+    ) -> Self {
         let more = format!("store = \"sqlite:{file}\"\ndirectory = {has_directory}\n");
-        let settings = settings(1, &more);
-        let server = Server::facade(PROGRAM, &backend.url(), &settings);
+        let (server, settings) = facade(backend, 1, &more, identity);
         first_answer(&server).await;
         Self {
             server,
@@ -109,8 +115,7 @@ impl Measured {
 
     /// Makes calls for a while, and gives the server's CPU time a call.
     async fn run(&self, call: Call, time: Duration) -> Duration {
-        let url = format!("http://{}", self.server.address);
-        let endpoint = Endpoint::from_shared(url).expect("it is a URL");
+        let endpoint = endpoint(&self.server);
         let channels: Vec<_> = (0..CONNECTIONS).map(|_| endpoint.connect_lazy()).collect();
         let key: MetadataValue<Ascii> = format!("Bearer {KEY}").parse().expect("it is ASCII");
         let users = Arc::clone(&self.users);
@@ -128,12 +133,12 @@ impl Measured {
 }
 
 /// Measures both servers in turn, and prints the figures with their bars.
-pub async fn measure(effort: Effort) {
+pub async fn measure(effort: Effort, identity: Option<&Identity>) {
     let folder = TempDir::new().expect("there is room for a folder");
     let file = |name: &str| folder.path().join(name).display().to_string();
-    let backend = Server::of_role(&["backend", "users"]);
-    let mut with = Measured::start(&backend, &file("with.db"), true).await;
-    let mut without = Measured::start(&backend, &file("without.db"), false).await;
+    let backend = of_role(&["backend", "users"], identity);
+    let mut with = Measured::start(&backend, &file("with.db"), true, identity).await;
+    let mut without = Measured::start(&backend, &file("without.db"), false, identity).await;
     for _ in 0..effort.rounds {
         for call in Call::ALL {
             with.measure(call, effort.time).await;

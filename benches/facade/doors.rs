@@ -1,20 +1,27 @@
 //! What a call in JSON costs beside the same one by gRPC, in the same process.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 
 use crate::{
     Effort, LOADS,
+    identity::Identity,
     load::{Load, cpu_a_call, median, ratio},
     process::{KEY, Server},
-    servers::{Kind, Servers},
+    servers::{facade, of_role},
 };
 
 /// The most that a call in JSON may cost of one by gRPC.
@@ -24,9 +31,10 @@ const BAR: f64 = 1.5;
 const REQUEST: &str = r#"{"fromAddress":"alice","toAddress":"bob","message":"MESSAGE"}"#;
 
 /// Measures both in turn, and tells whether the bar is reached.
-pub async fn measure(effort: Effort) -> bool {
-    let servers = Servers::start(1, "");
-    let server = servers.of(Kind::Facade);
+pub async fn measure(effort: Effort, identity: Option<&Identity>) -> bool {
+    let backend = of_role(&["backend", "messages"], identity);
+    let (server, _settings) = facade(&backend, 1, "", identity);
+    let server = &server;
     let (_, load) = LOADS[0];
     let mut times = [const { Vec::new() }; 3];
     for _ in 0..effort.rounds {
@@ -56,19 +64,14 @@ pub async fn measure(effort: Effort) -> bool {
 /// Puts the load on a server in JSON for a while, and gives its CPU time a call.
 async fn run(load: Load, server: &Server, is_http1: bool, time: Duration) -> Duration {
     let body: Bytes = REQUEST.replace("MESSAGE", &"x".repeat(load.message)).into();
-    let clients: Vec<Client<HttpConnector, Full<Bytes>>> = (0..load.connections)
+    let clients: Vec<Client<_, Full<Bytes>>> = (0..load.connections)
         .map(|_| {
-            let mut connector = HttpConnector::new();
-            connector.set_nodelay(true);
             Client::builder(TokioExecutor::new())
                 .http2_only(!is_http1)
-                .build(connector)
+                .build(connector(server, is_http1))
         })
         .collect();
-    let url = format!(
-        "http://{}/mesibo.v1.MessageService/SendMessage",
-        server.address
-    );
+    let url = server.url_of("/mesibo.v1.MessageService/SendMessage");
     cpu_a_call(server, load.in_flight, time, move |worker| {
         let request = Request::post(&url)
             .header("content-type", "application/json")
@@ -84,4 +87,30 @@ async fn run(load: Load, server: &Server, is_http1: bool, time: Duration) -> Dur
         }
     })
     .await
+}
+
+/// Opens connections to a server, with TLS if it has a certificate.
+fn connector(server: &Server, is_http1: bool) -> HttpsConnector<HttpConnector> {
+    let mut roots = RootCertStore::empty();
+    if let Some(certificate) = &server.certificate {
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes());
+        let certificate = certificate.expect("it is one");
+        roots.add(certificate).expect("it can be trusted");
+    }
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has them")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.enforce_http(false);
+    let https = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http();
+    if is_http1 {
+        https.enable_http1().wrap_connector(tcp)
+    } else {
+        https.enable_http2().wrap_connector(tcp)
+    }
 }

@@ -22,14 +22,20 @@ const OTHER_FILES: usize = 200;
 
 /// Measures and prints it.
 pub async fn measure(effort: Effort) {
-    let servers = Servers::start(1, &format!("upstream-max-in-flight = {IN_FLIGHT}\n"));
+    // A caller may have half of them.
+    let in_flight = format!("upstream-max-in-flight = {}\n", 2 * IN_FLIGHT);
+    let servers = Servers::start(1, &in_flight, None);
     for in_flight in [1, 16, 256, IN_FLIGHT] {
         let load = Load::closed(in_flight, in_flight.min(16));
         let figures = rounds(&servers, load, effort).await;
         show(&format!("{in_flight} in flight"), &figures);
     }
     drop(servers);
-    let servers = Servers::start(1, &format!("max-connections = {}\n", IDLE + OTHER_FILES));
+    let servers = Servers::start(
+        1,
+        &format!("max-connections = {}\n", IDLE + OTHER_FILES),
+        None,
+    );
     for message in [100, 10 << 10, 1 << 20] {
         let load = Load {
             message,
@@ -41,7 +47,7 @@ pub async fn measure(effort: Effort) {
     idle(&servers, effort).await;
     drop(servers);
     for callers in [1, 100, 10_000] {
-        let servers = Servers::start(callers, "");
+        let servers = Servers::start(callers, "", None);
         let figures = rounds(&servers, Load::closed(64, 4), effort).await;
         show(&format!("{callers} callers, 64 in flight"), &figures);
     }

@@ -52,6 +52,8 @@ pub struct Figures {
     pub cpu: Duration,
     /// In MiB.
     pub memory: f64,
+    /// How many there were.
+    pub calls: u32,
 }
 
 impl Load {
@@ -111,6 +113,7 @@ impl Load {
             p999: at(0.999),
             cpu: server.cpu_time().saturating_sub(cpu) / calls.max(1),
             memory: server.peak_memory(),
+            calls,
         }
     }
 
@@ -172,6 +175,7 @@ impl Figures {
             p999: time(|figures| figures.p999.as_secs_f64()),
             cpu: time(|figures| figures.cpu.as_secs_f64()),
             memory: of(|figures| figures.memory),
+            calls: all.iter().map(|figures| figures.calls).sum(),
         }
     }
 }
@@ -273,7 +277,7 @@ pub async fn connect(server: &Server) -> MessageServiceClient<Channel> {
 }
 
 /// Where a server is, and what it is known by.
-fn endpoint(server: &Server) -> Endpoint {
+pub fn endpoint(server: &Server) -> Endpoint {
     let address = server.address;
     match &server.certificate {
         None => Endpoint::from_shared(format!("http://{address}")),

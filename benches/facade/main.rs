@@ -7,10 +7,10 @@
 //! compares with another build of the program; `-- --stores [URL]` shows what once-only
 //! calls cost, with a PostgreSQL at the URL as well; `-- --doors` shows what a call in JSON
 //! costs beside one by gRPC, and fails above its bar; `-- --streams` shows what items of
-//! streams cost beside calls, `-- --directory` what the directory costs, and `-- --tls` all
-//! three servers with TLS to the caller and to the backend. Each server is a process of its
-//! own, and gets the same load in turn, in several rounds, so that other load of the machine
-//! affects all of them.
+//! streams cost beside calls, `-- --directory` what the directory costs, `-- --http2` what
+//! HTTP/2 to the backend does, and `-- --tls` all three servers with TLS to the caller and to
+//! the backend, as `--with-tls` has it behind any of the five before. Each server is a process of its own, and gets the same load in turn, in
+//! several rounds, so that other load of the machine affects all of them.
 
 // Nothing is reachable from outside a benchmark; here `pub` means "for its parts".
 #![allow(unreachable_pub)]
@@ -23,6 +23,8 @@ mod doors;
 mod growth;
 #[path = "../http1.rs"]
 mod http1;
+mod http2;
+mod identity;
 mod load;
 #[path = "../process.rs"]
 #[allow(dead_code, reason = "each benchmark uses a part of it")]
@@ -36,9 +38,10 @@ mod yardsticks;
 
 use std::{env, time::Duration};
 
+use backend::Backend;
+use identity::Identity;
 use load::{Figures, Load};
 use servers::{Kind, Servers};
-use tls::Identity;
 
 /// The load of one row of the table.
 const LOADS: [(&str, Load); 2] = [
@@ -72,18 +75,20 @@ const SHORT: Effort = Effort {
 const TRIES: usize = 3;
 
 fn main() {
-    let args: Vec<_> = env::args().skip(1).collect();
+    let mut args: Vec<_> = env::args().skip(1).collect();
     if args.first().is_some_and(|role| role == "become") {
         process::become_program(&args[1..]);
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let with_tls = args.extract_if(.., |argument| *argument == "--with-tls");
+    let tls = with_tls.last().map(|_| Identity::make());
+    let tls = tls.as_ref();
     let role = args.first().map(String::as_str);
     let is_fine = runtime.block_on(async {
         match role {
             Some("backend") => {
-                let has_users = args.get(1).is_some_and(|it| it == "users");
-                let identity = args.get(2..).and_then(Identity::of_arguments);
-                backend::serve(has_users, identity).await;
+                let backend = Backend::of_argument(&args[1]);
+                backend::serve(backend, Identity::of_arguments(&args[2..])).await;
             }
             Some("bare") => yardsticks::bare(Identity::of_arguments(&args[1..])).await,
             Some("plain") => {
@@ -91,11 +96,12 @@ fn main() {
                 yardsticks::plain(&args[1], identity).await;
             }
             Some("--against") => against::measure(&args[1]).await,
-            Some("--stores") => stores::measure(args.get(1), FULL).await,
-            Some("--doors") => return doors::measure(FULL).await,
-            Some("--streams") => streams::measure(FULL).await,
-            Some("--directory") => directory::measure(FULL).await,
-            Some("--tls") => tls::measure(FULL).await,
+            Some("--stores") => stores::measure(args.get(1), FULL, tls).await,
+            Some("--doors") => return doors::measure(FULL, tls).await,
+            Some("--streams") => streams::measure(FULL, tls).await,
+            Some("--directory") => directory::measure(FULL, tls).await,
+            Some("--tls") => tls::measure(FULL, &Identity::make()).await,
+            Some("--http2") => http2::measure(FULL, tls).await,
             Some("--growth") => growth::measure(SHORT).await,
             Some("--short") => {
                 for _ in 0..TRIES {
@@ -129,7 +135,7 @@ struct Tables {
 
 /// Measures everything, and whether no ratio is worse than twice its bar.
 async fn measure(effort: Effort) -> bool {
-    let tables = tables(&Servers::start(1, ""), effort).await;
+    let tables = tables(&Servers::start(1, "", None), effort).await;
     let start = start::time_to_first_answer(effort.starts).await;
     bars::check(&tables.busy, &tables.alone, &tables.paced, start)
 }

@@ -3,8 +3,8 @@
 use tempfile::NamedTempFile;
 
 use crate::{
+    identity::Identity,
     process::{PROGRAM, Server, settings},
-    tls::Identity,
 };
 
 /// What is measured.
@@ -40,32 +40,16 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts them. The facade knows so many callers, and has these settings besides.
-    pub fn start(callers: usize, more: &str) -> Self {
-        Self::start_by(callers, more, None)
-    }
-
-    /// Starts them with TLS, and a backend that has it as well.
-    pub fn start_with_tls(identity: &Identity) -> Self {
-        Self::start_by(1, &identity.settings(), Some(identity))
-    }
-
-    fn start_by(callers: usize, more: &str, identity: Option<&Identity>) -> Self {
-        let tls = identity.map(Identity::arguments);
-        let role = |name: &[&str]| {
-            let tls = tls.as_ref().map_or(&[][..], |tls| tls);
-            let server = Server::of_role(&[name, tls].concat());
-            server.certified_by(identity.map(Identity::certificate))
-        };
-        let backend = role(&["backend", "messages"]);
-        let url = backend.url();
-        let settings = settings(callers, more);
-        let facade = Server::facade(PROGRAM, &url, &settings);
+    /// Starts them, with TLS on both sides if there is an identity. The facade knows so many
+    /// callers, and has these settings besides.
+    pub fn start(callers: usize, more: &str, identity: Option<&Identity>) -> Self {
+        let backend = of_role(&["backend", "messages"], identity);
+        let (facade, settings) = facade(&backend, callers, more, identity);
         Self {
             all: [
-                role(&["bare"]),
-                role(&["plain", &url]),
-                facade.certified_by(identity.map(Identity::certificate)),
+                of_role(&["bare"], identity),
+                of_role(&["plain", &backend.url()], identity),
+                facade,
             ],
             _backend: backend,
             _settings: settings,
@@ -76,4 +60,40 @@ impl Servers {
     pub fn of(&self, kind: Kind) -> &Server {
         &self.all[kind as usize]
     }
+}
+
+/// A process of this program, with TLS if there is an identity.
+pub fn of_role(role: &[&str], identity: Option<&Identity>) -> Server {
+    let tls = identity.map(Identity::arguments);
+    let tls = tls.as_ref().map_or(&[][..], |tls| tls);
+    let server = Server::of_role(&[role, tls].concat());
+    server.certified_by(identity.map(Identity::certificate))
+}
+
+/// The facade in front of a backend, with so many callers and more settings, and with TLS on
+/// both sides if there is an identity. Its settings live as long as their file.
+pub fn facade(
+    backend: &Server,
+    callers: usize,
+    more: &str,
+    identity: Option<&Identity>,
+) -> (Server, NamedTempFile) {
+    facade_by(PROGRAM, backend, callers, more, identity)
+}
+
+/// The same, which another program serves.
+pub fn facade_by(
+    program: &str,
+    backend: &Server,
+    callers: usize,
+    more: &str,
+    identity: Option<&Identity>,
+) -> (Server, NamedTempFile) {
+    let tls = identity.map(Identity::settings).unwrap_or_default();
+    let settings = settings(callers, &format!("{tls}{more}"));
+    let facade = Server::facade(program, &backend.url(), &settings);
+    (
+        facade.certified_by(identity.map(Identity::certificate)),
+        settings,
+    )
 }

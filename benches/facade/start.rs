@@ -9,7 +9,7 @@ use crate::{
 
 /// The median time from the start of the facade's process to its first answer.
 pub async fn time_to_first_answer(starts: usize) -> Duration {
-    let backend = Server::of_role(&["backend"]);
+    let backend = Server::of_role(&["backend", "messages"]);
     let settings = settings(1, "");
     let mut times = Vec::new();
     for _ in 0..starts {

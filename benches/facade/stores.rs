@@ -7,8 +7,10 @@ use tempfile::TempDir;
 
 use crate::{
     Effort,
+    identity::Identity,
     load::{Figures, Load, ratio},
-    process::{PROGRAM, Server, settings},
+    process::Server,
+    servers::{facade, of_role},
 };
 
 /// Request ids that a store holds when its server's memory is read again.
@@ -34,9 +36,9 @@ struct Row {
 
 /// Measures `memory`, `sqlite` in the folder of temporary files, and PostgreSQL if there is
 /// a URL, whose password is in `PGPASSWORD`.
-pub async fn measure(postgres: Option<&String>, effort: Effort) {
+pub async fn measure(postgres: Option<&String>, effort: Effort, identity: Option<&Identity>) {
     let folder = TempDir::new().expect("there is room for a folder");
-    let backend = Server::of_role(&["backend"]);
+    let backend = of_role(&["backend", "messages"], identity);
     let file = folder.path().join("store.db");
     let mut stores = vec![
         ("memory", "memory".to_owned()),
@@ -45,8 +47,8 @@ pub async fn measure(postgres: Option<&String>, effort: Effort) {
     stores.extend(postgres.map(|url| ("postgres", url.clone())));
     let mut rows = Vec::new();
     for (name, store) in stores {
-        let settings = settings(1, &format!("store = \"{store}\"\n"));
-        let server = Server::facade(PROGRAM, &backend.url(), &settings);
+        let store = format!("store = \"{store}\"\n");
+        let (server, _settings) = facade(&backend, 1, &store, identity);
         rows.push(Row {
             name,
             without: median(&server, Load::closed(64, 4), effort).await,

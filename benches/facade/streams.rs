@@ -16,18 +16,19 @@ use tonic::{
 
 use crate::{
     Effort,
+    identity::Identity,
     load::{Figures, Load, connect, ratio},
-    process::{KEY, PROGRAM, Server, settings},
+    process::{KEY, Server},
+    servers::{facade, of_role},
 };
 
 /// How many streams there are, each on a connection of its own.
 const STREAMS: usize = 4;
 
 /// Measures calls, 64 in flight, and items of streams, in turn.
-pub async fn measure(effort: Effort) {
-    let backend = Server::of_role(&["backend"]);
-    let settings = settings(1, "");
-    let server = Server::facade(PROGRAM, &backend.url(), &settings);
+pub async fn measure(effort: Effort, identity: Option<&Identity>) {
+    let backend = of_role(&["backend", "messages"], identity);
+    let (server, _settings) = facade(&backend, 1, "", identity);
     let (mut calls, mut items) = (Vec::new(), Vec::new());
     for _ in 0..effort.rounds {
         let load = Load::closed(64, 4);

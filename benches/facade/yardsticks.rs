@@ -14,7 +14,7 @@ use tonic::{
     transport::{self, Server, ServerTlsConfig, server::TcpIncoming},
 };
 
-use crate::{process, tls::Identity};
+use crate::{identity::Identity, process};
 
 /// Answers without asking anybody.
 struct Bare;

@@ -180,7 +180,18 @@ async fn load(
                     sleep_until(due).await;
                 }
                 let kind = kind(number);
-                let answer = kind.call(ways.channel(number), number).await;
+                // hyper's client does not repeat what it had not sent when its connection was
+                // told to end.
+                let answer = loop {
+                    let answer = kind.call(ways.channel(number), number).await;
+                    let is_unsent = |why: &String| {
+                        why.contains("operation was canceled")
+                            || why.contains(r#"GoAway(b"", NO_ERROR, Remote)"#)
+                    };
+                    if !answer.as_ref().is_err_and(is_unsent) {
+                        break answer;
+                    }
+                };
                 tally.take(kind, answer);
             }
         });
