@@ -19,6 +19,7 @@ use super::{
     entry::{GroupEntry, MemberEntry, UserEntry},
     finding::{Due, Finding},
     query::{GroupQuery, MemberQuery, UserKey, UserQuery, after, end_of},
+    reader::{FetchJob, LookUpJob},
     record::Record,
     rows::{Bind, Fetch, Row, text},
     write::{Asked, Fate, Intent, Recorded, SeenMember, SeenUser, Sink, Write, new_ticket},
@@ -40,7 +41,9 @@ const MAX_READS: usize = 1_024;
 pub(in crate::store) struct Handle(Arc<Inner>);
 
 struct Inner {
-    jobs: mpsc::UnboundedSender<Job>,
+    keeper: mpsc::UnboundedSender<Job>,
+    reader: mpsc::UnboundedSender<FetchJob>,
+    finder: mpsc::UnboundedSender<LookUpJob>,
     writes: Arc<Semaphore>,
     reads: Arc<Semaphore>,
     statements: &'static Statements,
@@ -51,9 +54,8 @@ struct Inner {
 
 pub(super) enum Job {
     Record(RecordJob),
-    Fetch(FetchJob),
-    /// Nothing comes after it.
-    Close(oneshot::Sender<()>),
+    /// Nothing comes after it, and nothing is written after this time.
+    Close(Instant, oneshot::Sender<()>),
 }
 
 pub(super) struct RecordJob {
@@ -62,10 +64,12 @@ pub(super) struct RecordJob {
     pub(super) written: Reply<()>,
 }
 
-pub(super) struct FetchJob {
-    pub(super) place: OwnedSemaphorePermit,
-    pub(super) fetch: Fetch,
-    pub(super) reply: Reply<Result<Vec<Row>, Error>>,
+/// The jobs of a directory, for its keeper and its readers. Whoever writes is not woken by
+/// what is to be read.
+pub(in crate::store) struct Jobs {
+    pub(super) records: mpsc::UnboundedReceiver<Job>,
+    pub(super) fetches: mpsc::UnboundedReceiver<FetchJob>,
+    pub(super) look_ups: mpsc::UnboundedReceiver<LookUpJob>,
 }
 
 impl Handle {
@@ -74,9 +78,13 @@ impl Handle {
         timeout: Duration,
         observer: Arc<dyn Observer>,
     ) -> (Self, Jobs) {
-        let (jobs, receiver) = mpsc::unbounded_channel();
+        let (keeper, records) = mpsc::unbounded_channel();
+        let (reader, fetches) = mpsc::unbounded_channel();
+        let (finder, look_ups) = mpsc::unbounded_channel();
         let handle = Self(Arc::new(Inner {
-            jobs,
+            keeper,
+            reader,
+            finder,
             writes: Arc::new(Semaphore::new(MAX_WRITES)),
             reads: Arc::new(Semaphore::new(MAX_READS)),
             statements,
@@ -84,13 +92,19 @@ impl Handle {
             observer,
             is_down: AtomicBool::new(false),
         }));
-        (handle, Jobs(receiver))
+        let jobs = Jobs {
+            records,
+            fetches,
+            look_ups,
+        };
+        (handle, jobs)
     }
 
     /// Writes what waits, for at most the store's time limit, and ends the directory.
     pub(in crate::store) fn close(&self) -> oneshot::Receiver<()> {
         let (reply, closed) = oneshot::channel();
-        let _ = self.0.jobs.send(Job::Close(reply));
+        let deadline = Instant::now() + self.0.timeout;
+        let _ = self.0.keeper.send(Job::Close(deadline, reply));
         closed
     }
 
@@ -119,7 +133,7 @@ impl Handle {
     fn record(&self, record: Record, written: Reply<()>) {
         match Arc::clone(&self.0.writes).try_acquire_owned() {
             Ok(place) => {
-                let _ = self.0.jobs.send(Job::Record(RecordJob {
+                let _ = self.0.keeper.send(Job::Record(RecordJob {
                     record,
                     written,
                     _place: place,
@@ -148,16 +162,37 @@ impl Handle {
     }
 
     async fn fetch(&self, sql: &'static str, binds: Vec<Bind>, writes: bool) -> Fetched {
-        let place = Arc::clone(&self.0.reads).try_acquire_owned();
-        let place = place.map_err(|_| Error::OVERLOADED)?;
+        let place = self.place_to_read()?;
         let (reply, answer) = reply::channel();
-        let _ = self.0.jobs.send(Job::Fetch(FetchJob {
+        let _ = self.0.reader.send(FetchJob {
             place,
             fetch: Fetch { sql, binds, writes },
             reply,
-        }));
+        });
+        self.answer(answer).await
+    }
+
+    async fn look_up(&self, sql: &'static str, app: &str, key: Bind) -> Result<Option<Row>, Error> {
+        let place = self.place_to_read()?;
+        let (reply, answer) = reply::channel();
+        let _ = self.0.finder.send(LookUpJob {
+            _place: place,
+            sql,
+            app: app.into(),
+            key,
+            reply,
+        });
+        self.answer(answer).await
+    }
+
+    fn place_to_read(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let place = Arc::clone(&self.0.reads).try_acquire_owned();
+        place.map_err(|_| Error::OVERLOADED)
+    }
+
+    async fn answer<T>(&self, answer: oneshot::Receiver<Result<T, Error>>) -> Result<T, Error> {
         match timeout(self.0.timeout, answer).await {
-            Ok(Ok(rows)) => rows,
+            Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(Error::UNAVAILABLE),
         }
     }
@@ -197,9 +232,6 @@ impl Handle {
         Ok(counts)
     }
 }
-
-/// The jobs of a directory, for its keeper.
-pub(in crate::store) struct Jobs(pub(super) mpsc::UnboundedReceiver<Job>);
 
 type Fetched = Result<Vec<Row>, Error>;
 
@@ -261,7 +293,7 @@ impl Directory for Handle {
             UserKey::Address(address) => (&to.by_address, address.into()),
         };
         Box::pin(async move {
-            let row = self.one(sql, vec![app.into(), key]).await?;
+            let row = self.look_up(sql, app, key).await?;
             Ok(row.map(UserEntry::from_row))
         })
     }
@@ -292,8 +324,9 @@ impl Directory for Handle {
         gid: u64,
     ) -> BoxFuture<'a, Result<Option<GroupEntry>, Error>> {
         Box::pin(async move {
-            let binds = vec![app.into(), Bind::Number(gid.cast_signed())];
-            let row = self.one(&self.0.statements.groups.by_gid, binds).await?;
+            let key = Bind::Number(gid.cast_signed());
+            let sql = &self.0.statements.groups.by_gid;
+            let row = self.look_up(sql, app, key).await?;
             Ok(row.map(GroupEntry::from_row))
         })
     }

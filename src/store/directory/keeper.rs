@@ -4,19 +4,19 @@ use std::{collections::VecDeque, sync::Arc};
 
 use tokio::{
     select,
-    sync::{Semaphore, oneshot},
+    sync::{mpsc::UnboundedReceiver, oneshot},
     task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 
 use super::{
     batch::Batch,
-    handle::{FetchJob, Handle, Job, Jobs, RecordJob},
+    handle::{Handle, Job, Jobs, RecordJob},
+    reader,
     record::size_of,
     rows::Backend,
 };
 use crate::store::{
-    Error,
     database::{Failure, MAX_BATCH},
     observer::{DirectoryResult, Event},
     pause::Pause,
@@ -26,14 +26,11 @@ use crate::store::{
 /// How many rows are written together. A record with more goes alone.
 const MAX_ROWS: usize = 1_024;
 
-/// How many reads go on side by side.
-const READERS: usize = 4;
-
 /// What the keeper has taken in.
 struct Keeper<B> {
     backend: Arc<B>,
     handle: Handle,
-    jobs: Jobs,
+    jobs: UnboundedReceiver<Job>,
     waiting: VecDeque<RecordJob>,
     pause: Pause,
     /// Whether anything waits since the database failed.
@@ -41,28 +38,36 @@ struct Keeper<B> {
     /// How many records go together, after a failure that does not pass by itself.
     most: usize,
     closing: Option<(Instant, oneshot::Sender<()>)>,
-    readers: Arc<Semaphore>,
-    reads: JoinSet<()>,
 }
 
 /// Works until it is closed.
 pub(in crate::store) async fn keep(backend: impl Backend, handle: Handle, jobs: Jobs) {
+    let backend = Arc::new(backend);
+    let mut readers = JoinSet::new();
+    readers.spawn(reader::fetch(
+        Arc::clone(&backend),
+        handle.clone(),
+        jobs.fetches,
+    ));
+    readers.spawn(reader::look_up(
+        Arc::clone(&backend),
+        handle.clone(),
+        jobs.look_ups,
+    ));
     let mut keeper = Keeper {
-        backend: Arc::new(backend),
+        backend,
         handle,
-        jobs,
+        jobs: jobs.records,
         waiting: VecDeque::new(),
         pause: Pause::default(),
         is_behind: false,
         most: MAX_BATCH,
         closing: None,
-        readers: Arc::new(Semaphore::new(READERS)),
-        reads: JoinSet::new(),
     };
     while keeper.collect().await {
         keeper.write().await;
     }
-    keeper.reads.shutdown().await;
+    readers.shutdown().await;
     if let Some((_, done)) = keeper.closing {
         let _ = done.send(());
     }
@@ -73,10 +78,9 @@ impl<B: Backend> Keeper<B> {
     /// is closed, and all is written or given up.
     async fn collect(&mut self) -> bool {
         loop {
-            while let Ok(job) = self.jobs.0.try_recv() {
+            while let Ok(job) = self.jobs.try_recv() {
                 self.take_in(job);
             }
-            while self.reads.try_join_next().is_some() {}
             let now = Instant::now();
             if let Some((deadline, _)) = &self.closing
                 && (self.waiting.is_empty() || now >= *deadline)
@@ -84,7 +88,7 @@ impl<B: Backend> Keeper<B> {
                 return false;
             }
             let Some(next) = self.pause.next(!self.waiting.is_empty(), now) else {
-                match self.jobs.0.recv().await {
+                match self.jobs.recv().await {
                     Some(job) => self.take_in(job),
                     None => return false,
                 }
@@ -94,7 +98,7 @@ impl<B: Backend> Keeper<B> {
                 return true;
             }
             select! {
-                Some(job) = self.jobs.0.recv() => self.take_in(job),
+                Some(job) = self.jobs.recv() => self.take_in(job),
                 () = sleep_until(next) => {}
             }
         }
@@ -103,42 +107,11 @@ impl<B: Backend> Keeper<B> {
     fn take_in(&mut self, job: Job) {
         match job {
             Job::Record(record) => self.waiting.push_back(record),
-            Job::Fetch(fetch) => self.read(fetch),
-            Job::Close(done) => {
-                self.jobs.0.close();
-                self.closing = Some((Instant::now() + self.handle.timeout(), done));
+            Job::Close(deadline, done) => {
+                self.jobs.close();
+                self.closing = Some((deadline, done));
             }
         }
-    }
-
-    fn read(&mut self, job: FetchJob) {
-        let (backend, readers) = (Arc::clone(&self.backend), Arc::clone(&self.readers));
-        let (limit, observer) = (self.handle.timeout(), Arc::clone(self.handle.observer()));
-        self.reads.spawn(async move {
-            let FetchJob {
-                place,
-                fetch,
-                mut reply,
-            } = job;
-            // Whoever asked goes away after the time limit.
-            let read = async {
-                let _reader = readers.acquire().await;
-                backend.fetch(&fetch).await
-            };
-            let result = select! {
-                result = timeout(limit, read) => result,
-                () = reply.closed() => return,
-            };
-            let result =
-                result.unwrap_or_else(|_| Err(Failure::transient("it did not answer in time")));
-            let answer = result.map_err(|failure| {
-                observer.observe(Event::Failed);
-                tracing::warn!(cause = %failure.cause, "the directory was not read");
-                Error::UNAVAILABLE
-            });
-            drop(place);
-            reply.send(answer);
-        });
     }
 
     async fn write(&mut self) {
@@ -147,18 +120,10 @@ impl<B: Backend> Keeper<B> {
         let records = self.waiting.iter().map(|job| &job.record).take(size);
         let steps = Batch::steps(self.handle.statements(), records);
         let start = Instant::now();
-        let backend = Arc::clone(&self.backend);
         let result = if steps.is_empty() {
             Ok(())
         } else {
-            let mut writing = std::pin::pin!(backend.run(&steps));
-            // Reads do not wait for writes.
-            loop {
-                select! {
-                    result = &mut writing => break result,
-                    Some(job) = self.jobs.0.recv() => self.take_in(job),
-                }
-            }
+            self.backend.run(&steps).await
         };
         match result {
             Ok(()) => {

@@ -17,6 +17,7 @@ mod finding;
 mod handle;
 mod keeper;
 mod query;
+mod reader;
 mod record;
 mod rows;
 mod sql;

@@ -1,8 +1,8 @@
 //! The directory in the file.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
-use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{AssertSqlSafe, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::Mutex;
 
 use super::{Sqlite, connect};
@@ -28,17 +28,28 @@ impl Directory {
         }
     }
 
+    /// Carries out steps as one command, for each command is two changes of threads.
     async fn transaction(&self, steps: &[Step]) -> sqlx::Result<()> {
-        let mut connection = self.writer.connection().await?;
-        let connection = connection.as_mut().expect("it was just connected");
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        for step in steps {
-            sqlx::query(step.sql)
-                .bind(&step.rows)
-                .execute(&mut *transaction)
-                .await?;
+        let mut writer = self.writer.connection().await?;
+        // What goes away within a transaction does not leave its connection to others.
+        let mut connection = writer.take().expect("it was just connected");
+        let statements = steps.iter().map(|step| step.sql);
+        let statements = iter::once("BEGIN IMMEDIATE")
+            .chain(statements)
+            .chain(["COMMIT"]);
+        let sql = statements.collect::<Vec<_>>().join(";\n");
+        let query = steps
+            .iter()
+            .fold(sqlx::query(AssertSqlSafe(sql)), |query, step| {
+                query.bind(&step.rows)
+            });
+        let done = query.execute(&mut connection).await;
+        if done.is_err() {
+            // After some errors SQLite has done so, and after others there is nothing to undo.
+            let _ = sqlx::query("ROLLBACK").execute(&mut connection).await;
         }
-        transaction.commit().await?;
+        *writer = Some(connection);
+        done?;
         self.writer.written.notify_one();
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::join_all};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -165,6 +165,7 @@ async fn all(store: &Opened) {
     permissions_add_up(store).await;
     one_lookup_is_taken_in_a_while(store).await;
     pages_join_without_gaps(store).await;
+    looks_that_come_together_find_each_its_own(store).await;
 }
 
 async fn a_created_user_is_there_with_its_uid(store: &Opened) {
@@ -197,6 +198,41 @@ async fn a_created_user_is_there_with_its_uid(store: &Opened) {
             .unwrap()
             .is_none()
     );
+}
+
+async fn looks_that_come_together_find_each_its_own(store: &Opened) {
+    for uid in 601..=603 {
+        let address = format!("together-{uid}@example.com");
+        store
+            .write(create(&address), Fate::Done { id: Some(uid) })
+            .await;
+    }
+    store.write(group("t"), Fate::Done { id: Some(601) }).await;
+    // More than go together, of every kind, of what there is and what there is not.
+    let looks = (0..300).map(|n| async move {
+        let uid = 601 + n % 4;
+        let address = format!("together-{uid}@example.com");
+        let expected = (uid < 604).then_some(Some(uid));
+        match n % 3 {
+            0 => {
+                let found = store.user(&address).await;
+                assert_eq!(found.map(|user| user.uid), expected);
+            }
+            1 => {
+                let found = store.uid(uid).await.map(|user| user.address);
+                assert_eq!(found, expected.map(|_| Some(address)));
+            }
+            _ => {
+                let found = store.directory.group(APP, uid).await.unwrap();
+                assert_eq!(
+                    found.map(|group| group.gid),
+                    (uid == 601).then_some(Some(uid))
+                );
+                assert_eq!(store.directory.group("other", uid).await.unwrap(), None);
+            }
+        }
+    });
+    join_all(looks).await;
 }
 
 async fn what_was_not_done_changes_nothing(store: &Opened) {

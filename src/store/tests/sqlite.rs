@@ -4,10 +4,12 @@ use std::{
     fs,
     os::unix::fs::{FileExt as _, PermissionsExt as _},
     path::Path,
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
+use futures_util::poll;
 use sqlx::{ConnectOptions as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio::{join, time::sleep};
@@ -17,7 +19,9 @@ use super::{
     replayed, sqlite_config, won,
 };
 use crate::store::{
-    Error, NoObserver, OpenError, migrate,
+    Error, NoObserver, OpenError,
+    directory::{Backend as _, Step},
+    migrate,
     sqlite::{self, Sqlite},
 };
 
@@ -75,6 +79,35 @@ async fn every_commit_is_on_the_disk_before_it_counts() {
     assert_eq!(set(&database, "PRAGMA synchronous").await, 2);
     let mode = fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+/// What writes a row of the directory, and what then fails.
+fn steps(app: &str, fails: bool) -> Vec<Step> {
+    let turn = Step {
+        sql: "INSERT INTO directory_turns (app, next_at) SELECT value, 0 FROM json_each(?)",
+        rows: format!("[\"{app}\"]"),
+    };
+    let failing = Step {
+        sql: "INSERT INTO directory_turns (app) SELECT value FROM json_each(?)",
+        rows: "[\"x\"]".into(),
+    };
+    [turn].into_iter().chain(fails.then_some(failing)).collect()
+}
+
+#[tokio::test]
+async fn steps_are_carried_out_all_or_not_at_all() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("ids.db");
+    let database = sqlite::open(&file, &sqlite_config(&file)).await.unwrap();
+    let directory = sqlite::Directory::new(database);
+    assert!(directory.run(&steps("failed", true)).await.is_err());
+    directory.run(&steps("first", false)).await.unwrap();
+    // It has begun, and its caller goes away.
+    assert!(poll!(pin!(directory.run(&steps("gone", false)))).is_pending());
+    directory.run(&steps("last", false)).await.unwrap();
+    let apps = sqlx::query_scalar("SELECT app FROM directory_turns WHERE app <> 'gone'");
+    let apps: Vec<String> = apps.fetch_all(&mut raw(&file).await).await.unwrap();
+    assert_eq!(apps, ["first", "last"]);
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ pub(super) const MEMBERS: &str = "directory_members";
 /// What differs between the databases.
 #[derive(Debug)]
 pub(super) struct Dialect {
-    /// A table with the column `value`, a row for each entry of the JSON array `$1`.
+    /// A table with the column `value`, a row for each entry of the JSON array that is the
+    /// one parameter.
     each: &'static str,
     /// Milliseconds since 1970-01-01 UTC.
     now: &'static str,
@@ -15,7 +16,8 @@ pub(super) struct Dialect {
 }
 
 pub(super) const SQLITE: Dialect = Dialect {
-    each: "json_each($1)",
+    // Without a number, so that statements can be carried out together.
+    each: "json_each(?)",
     now: "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)",
     skip_locked: "",
 };
@@ -134,11 +136,21 @@ impl Dialect {
         )
     }
 
+    /// Finds entries of a table for rows of a number, an app and a key, which is a column as
+    /// in [`Dialect::rows`]. In the place of an entry's id, the answer has the number.
+    pub(super) fn look_up(&self, table: &str, columns: &str, key: &str) -> String {
+        let on = by(key.trim_end_matches(":n"));
+        self.rows(
+            &format!("n:n app {key}"),
+            &format!("SELECT r.n, {columns} FROM r JOIN {table} AS t ON {on}"),
+        )
+    }
+
     /// A page of an app, `$1`, of at most `$2` entries: of `t`, which `from` has, those
     /// behind a key, in its order. Every page is read by an index that has the key.
     pub(super) fn page(&self, columns: &str, from: &str, which: &str, order: &str) -> String {
         self.text(&format!(
-            "SELECT {columns} FROM {from} WHERE {which} ORDER BY {order} LIMIT $2"
+            "SELECT t.id, {columns} FROM {from} WHERE {which} ORDER BY {order} LIMIT $2"
         ))
     }
 }

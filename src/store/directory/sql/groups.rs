@@ -2,7 +2,7 @@
 
 use super::dialect::{Dialect, GROUPS, IS_OURS, MEMBERS, by};
 
-const COLUMNS: &str = "t.id, t.gid, CAST(NULL AS text), t.name, CAST(t.active AS bigint),
+const COLUMNS: &str = "t.gid, CAST(NULL AS text), t.name, CAST(t.active AS bigint),
     t.flags, CAST(t.state AS bigint), t.created, t.changed";
 
 /// What joins rows to groups that are being made.
@@ -89,9 +89,7 @@ impl GroupStatements {
                 SELECT app, gid, 0, {now}, {now}, {now} FROM r WHERE true ORDER BY app, gid
                 ON CONFLICT DO NOTHING",
             ),
-            by_gid: of.text(&format!(
-                "SELECT {COLUMNS} FROM directory_groups AS t WHERE t.app = $1 AND t.gid = $2"
-            )),
+            by_gid: of.look_up(GROUPS, COLUMNS, "gid:n"),
             page: of.page(
                 COLUMNS,
                 "directory_groups AS t",

@@ -45,7 +45,7 @@ impl LookupStatements {
         };
         Self {
             is_due: of.text(&format!(
-                "SELECT {} FROM directory_users AS t WHERE {DUE} LIMIT 1",
+                "SELECT t.id, {} FROM directory_users AS t WHERE {DUE} LIMIT 1",
                 users::COLUMNS
             )),
             take_turn: of.text(

@@ -2,7 +2,7 @@
 
 use super::dialect::{Dialect, IS_OURS, MEMBERS};
 
-const COLUMNS: &str = "t.id, t.gid, t.address, CAST(NULL AS text), CAST(t.known AS bigint),
+const COLUMNS: &str = "t.gid, t.address, CAST(NULL AS text), CAST(t.known AS bigint),
     CAST(t.granted AS bigint), CAST(t.state AS bigint), t.created, t.changed";
 
 /// What joins rows to members.

@@ -5,7 +5,7 @@ use super::{
     dialect::{Dialect, IS_OURS, MEMBERS, USERS, by},
 };
 
-pub(super) const COLUMNS: &str = "t.id, t.uid, t.address, t.name, CAST(t.active AS bigint),
+pub(super) const COLUMNS: &str = "t.uid, t.address, t.name, CAST(t.active AS bigint),
     t.flags, CAST(t.state AS bigint), t.created, t.changed";
 
 /// Marks a user that is to be looked up.
@@ -48,10 +48,6 @@ impl UserStatements {
     pub(super) fn new(of: &Dialect) -> Self {
         let of_user = "app uid:n ticket:n";
         let by_uid = by("uid");
-        let one = |which: &str| {
-            let sql = format!("SELECT {COLUMNS} FROM {USERS} AS t WHERE t.app = $1 AND {which}");
-            of.text(&sql)
-        };
         let page = |active: &str| {
             let which = format!("t.app = $1 AND t.address >= $3 AND t.address < $4 {active}");
             of.page(COLUMNS, "directory_users AS t", &which, "t.address")
@@ -113,8 +109,8 @@ impl UserStatements {
                 WHERE t.uid IS NULL OR t.uid <> r.uid
                 ORDER BY r.n",
             ),
-            by_uid: one("t.uid = $2"),
-            by_address: one("t.address = $2"),
+            by_uid: of.look_up(USERS, COLUMNS, "uid:n"),
+            by_address: of.look_up(USERS, COLUMNS, "address"),
             page: [page(""), page("AND t.active = 1"), page("AND t.active = 0")],
         }
     }
