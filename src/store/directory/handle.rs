@@ -18,8 +18,8 @@ use super::{
     Directory, Statements,
     entry::{GroupEntry, MemberEntry, UserEntry},
     finding::{Due, Finding},
+    jobs::{FetchJob, Job, Jobs, LookUpJob, RecordJob},
     query::{GroupQuery, MemberQuery, UserKey, UserQuery, after, end_of},
-    reader::{FetchJob, LookUpJob},
     record::Record,
     rows::{Bind, Fetch, Row, text},
     write::{Asked, Fate, Intent, Recorded, SeenMember, SeenUser, Sink, Write, new_ticket},
@@ -50,26 +50,6 @@ struct Inner {
     timeout: Duration,
     observer: Arc<dyn Observer>,
     is_down: AtomicBool,
-}
-
-pub(super) enum Job {
-    Record(RecordJob),
-    /// Nothing comes after it, and nothing is written after this time.
-    Close(Instant, oneshot::Sender<()>),
-}
-
-pub(super) struct RecordJob {
-    _place: OwnedSemaphorePermit,
-    pub(super) record: Record,
-    pub(super) written: Reply<()>,
-}
-
-/// The jobs of a directory, for its keeper and its readers. Whoever writes is not woken by
-/// what is to be read.
-pub(in crate::store) struct Jobs {
-    pub(super) records: mpsc::UnboundedReceiver<Job>,
-    pub(super) fetches: mpsc::UnboundedReceiver<FetchJob>,
-    pub(super) look_ups: mpsc::UnboundedReceiver<LookUpJob>,
 }
 
 impl Handle {

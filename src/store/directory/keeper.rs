@@ -11,7 +11,8 @@ use tokio::{
 
 use super::{
     batch::Batch,
-    handle::{Handle, Job, Jobs, RecordJob},
+    handle::Handle,
+    jobs::{Job, Jobs, RecordJob},
     reader,
     record::size_of,
     rows::Backend,

@@ -15,6 +15,7 @@ mod entry;
 mod existing;
 mod finding;
 mod handle;
+mod jobs;
 mod keeper;
 mod query;
 mod reader;
@@ -31,7 +32,8 @@ use tokio::time::Instant;
 pub(super) use self::{
     batch::forget_steps,
     existing::{conflicts_of, existing_fetch, existing_steps},
-    handle::{Handle, Jobs},
+    handle::Handle,
+    jobs::Jobs,
     keeper::keep,
     rows::{Backend, Bind, Columns, Fetch, Row, Step},
     sql::{POSTGRES_STATEMENTS, SQLITE_STATEMENTS, Statements},

@@ -5,42 +5,25 @@ use std::{mem, sync::Arc};
 use serde_json::{Value, json};
 use tokio::{
     select,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc::UnboundedReceiver},
+    sync::{Semaphore, mpsc::UnboundedReceiver},
     task::JoinSet,
     time::timeout,
 };
 
 use super::{
     handle::Handle,
+    jobs::{FetchJob, LookUpJob},
     rows::{Backend, Bind, Fetch, Row},
 };
 use crate::store::{
     Error,
     database::{Failure, MAX_BATCH},
     observer::Event,
-    reply::{Replies, Reply},
+    reply::Replies,
 };
 
 /// How many pages are read side by side.
 const READERS: usize = 4;
-
-/// A read of a page, or of what only one row has.
-pub(super) struct FetchJob {
-    pub(super) place: OwnedSemaphorePermit,
-    pub(super) fetch: Fetch,
-    pub(super) reply: Reply<Result<Vec<Row>, Error>>,
-}
-
-/// A look for one entry by its key. Those that come while another is under way go together.
-pub(super) struct LookUpJob {
-    pub(super) _place: OwnedSemaphorePermit,
-    /// Finds entries for rows of a number, an app and a key. The id of what it answers is the
-    /// number.
-    pub(super) sql: &'static str,
-    pub(super) app: Arc<str>,
-    pub(super) key: Bind,
-    pub(super) reply: Reply<Result<Option<Row>, Error>>,
-}
 
 /// Reads pages for as long as it is polled.
 pub(super) async fn fetch(
