@@ -140,9 +140,9 @@ impl Replicas {
     }
 
     /// Kills one of those that run, and starts it again, or, each third time, stops it for
-    /// longer than a lease.
-    fn disturb(&mut self, step: usize) {
-        let (stops, now) = (step % 3 == 2, Instant::now());
+    /// longer than a lease. A turn does not pass while there is none that it may be for.
+    fn disturb(&mut self) {
+        let (stops, now) = ((self.kills + self.stops) % 3 == 2, Instant::now());
         let running: Vec<_> = (0..self.all.len())
             .filter(|&n| self.all[n].resumes.is_none())
             .filter(|&n| stops || self.all[n].protected_until <= now)
@@ -189,8 +189,8 @@ fn disturb(replicas: &mut Replicas, length: Duration, crash: impl Fn()) {
     let start = Instant::now();
     let mut crashes = [length / 3, length * 2 / 3].into_iter().peekable();
     let mut calm_until = start;
-    for step in 0.. {
-        let next = start + STEP * (step + 1);
+    for step in 1.. {
+        let next = start + STEP * step;
         while Instant::now() < next {
             replicas.watch(Instant::now());
             thread::sleep(Duration::from_millis(20));
@@ -202,7 +202,7 @@ fn disturb(replicas: &mut Replicas, length: Duration, crash: impl Fn()) {
             crash();
             calm_until = Instant::now() + CALM;
         } else if Instant::now() >= calm_until {
-            replicas.disturb(step as usize);
+            replicas.disturb();
         }
     }
     let resumed = replicas.all.iter().filter_map(|replica| replica.resumes);
