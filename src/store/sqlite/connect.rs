@@ -45,6 +45,10 @@ const MAX_LOG_PAGES: &str = "16000";
 /// How large the write-ahead log stays once it has been larger.
 const MAX_LOG_BYTES: &str = "67108864";
 
+/// How many statements a connection keeps prepared. A transaction of the directory is one with
+/// several parts, of some 15 KiB each.
+const MAX_PREPARED: usize = 32;
+
 /// Opens the file, or creates it, and brings its schema up to date. A file that is locked is
 /// waited for: another process may be at the same, and SQLite itself does not wait where both
 /// make a new file one with a write-ahead log.
@@ -67,6 +71,7 @@ async fn open_now(file: &Path, config: &Config) -> Result<Sqlite, OpenError> {
         .busy_timeout(config.timeout)
         .pragma("journal_size_limit", MAX_LOG_BYTES)
         .pragma("wal_autocheckpoint", MAX_LOG_PAGES)
+        .statement_cache_capacity(MAX_PREPARED)
         .disable_statement_logging();
     let mut connection = again(&options).await.map_err(|error| refused(&error))?;
     check_journal(&mut connection)
