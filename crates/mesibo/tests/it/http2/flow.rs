@@ -10,7 +10,7 @@ use crate::support::{
     Recorder,
     http2::{
         CANCEL, DATA, END_HEADERS, END_STREAM, Frame, HEADERS, INITIAL_WINDOW_SIZE, NO_ERROR, OK,
-        RST_STREAM, Server,
+        Peer, RST_STREAM, Request, Server,
     },
     later,
 };
@@ -102,6 +102,13 @@ async fn a_form_goes_out_as_the_server_has_room_for_it() {
     result.unwrap();
 }
 
+/// Accepts a connection, and takes the request that it begins with.
+async fn first_request(server: &Server) -> (Peer, Request) {
+    let mut peer = server.accept().await;
+    let request = peer.request().await;
+    (peer, request)
+}
+
 #[tokio::test]
 async fn a_dropped_read_resets_its_stream_and_the_connection_goes_on() {
     let server = Server::new();
@@ -109,11 +116,7 @@ async fn a_dropped_read_resets_its_stream_and_the_connection_goes_on() {
     let client = server.client(observer.clone());
     let mut peer = tokio::select! {
         _ = read(&client) => panic!("it has no answer"),
-        peer = async {
-            let mut peer = server.accept().await;
-            peer.request().await;
-            peer
-        } => peer,
+        (peer, _) = first_request(&server) => peer,
     };
     let reset = peer.expect(RST_STREAM).await;
     assert_eq!((reset.stream, reset.code()), (1, CANCEL));
@@ -130,11 +133,7 @@ async fn a_write_that_was_sent_goes_on_without_its_caller() {
     let tell = move |result: &Result<_, _>| sender.send(result.is_ok()).unwrap();
     let (mut peer, request) = tokio::select! {
         _ = client.write(message("1"), later(), tell) => panic!("it has no answer"),
-        sent = async {
-            let mut peer = server.accept().await;
-            let request = peer.request().await;
-            (peer, request)
-        } => sent,
+        sent = first_request(&server) => sent,
     };
     peer.reply(request.stream, DONE).await;
     client.drained().await;
@@ -152,11 +151,7 @@ async fn a_write_that_was_refused_without_its_caller_is_known_to_be_undone() {
     };
     let (mut peer, request) = tokio::select! {
         _ = client.write(message("1"), later(), tell) => panic!("it has no answer"),
-        sent = async {
-            let mut peer = server.accept().await;
-            let request = peer.request().await;
-            (peer, request)
-        } => sent,
+        sent = first_request(&server) => sent,
     };
     peer.reset(request.stream, crate::support::http2::REFUSED_STREAM)
         .await;
