@@ -1,9 +1,7 @@
 //! Users whom Mesibo had before the directory.
 
-use serde_json::{Value, json};
-
 use super::{
-    rows::{Bind, Fetch, Row, Step, number, text},
+    rows::{Bind, Fetch, Row, Step, json, number, text},
     sql::Statements,
 };
 
@@ -77,7 +75,7 @@ fn rows(app: &str, users: &[ExistingUser]) -> String {
             flags,
         } = user;
         let (name, active) = (name.as_deref().map(text), active.map(i64::from));
-        json!([app, text(address), number(*uid), name, active, flags, index])
+        (app, text(address), number(*uid), name, active, flags, index)
     });
-    Value::Array(rows.collect()).to_string()
+    json(rows)
 }

@@ -385,6 +385,6 @@ fn first(prefix: &str, last: &str) -> Bind {
 
 impl From<&str> for Bind {
     fn from(value: &str) -> Self {
-        Self::Text(text(value))
+        Self::Text(text(value).into_owned())
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{mem, sync::Arc};
 
-use serde_json::{Value, json};
 use tokio::{
     select,
     sync::{Semaphore, mpsc::UnboundedReceiver},
@@ -13,7 +12,7 @@ use tokio::{
 use super::{
     handle::Handle,
     jobs::{FetchJob, LookUpJob},
-    rows::{Backend, Bind, Fetch, Row},
+    rows::{Backend, Bind, Fetch, Row, json},
 };
 use crate::store::{
     Error,
@@ -84,13 +83,11 @@ async fn look_up_batch(
     sql: &'static str,
     batch: Vec<LookUpJob>,
 ) {
-    let rows = batch.iter().enumerate().map(|(n, job)| match &job.key {
-        Bind::Text(key) => json!([n, &*job.app, key]),
-        Bind::Number(key) => json!([n, &*job.app, key]),
-    });
+    let rows = batch.iter().enumerate();
+    let rows = rows.map(|(n, job)| (n, &*job.app, &job.key));
     let fetch = Fetch {
         sql,
-        binds: vec![Bind::Text(Value::Array(rows.collect()).to_string())],
+        binds: vec![Bind::Text(json(rows))],
         writes: false,
     };
     let found = read(backend, handle, &fetch).await.map(|rows| {

@@ -1,5 +1,9 @@
 //! How rows go to and come from a database.
 
+use std::borrow::Cow;
+
+use serde::Serialize;
+
 use super::query::MAX_BYTES;
 use crate::store::database::Failure;
 
@@ -44,7 +48,8 @@ pub(in crate::store) struct Fetch {
 }
 
 /// A parameter.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
 pub(in crate::store) enum Bind {
     Text(String),
     Number(i64),
@@ -95,6 +100,12 @@ impl From<Columns> for Row {
     }
 }
 
+/// A JSON array of rows, each of which is a tuple of texts and numbers.
+pub(super) fn json<T: Serialize>(rows: impl IntoIterator<Item = T>) -> String {
+    let rows: Vec<_> = rows.into_iter().collect();
+    serde_json::to_string(&rows).expect("it has texts and numbers alone")
+}
+
 /// Ids as the database has them.
 pub(super) fn number(id: u64) -> i64 {
     id.cast_signed()
@@ -102,7 +113,11 @@ pub(super) fn number(id: u64) -> i64 {
 
 /// A text as the database has it: not too long for an index, and without NULs, which
 /// PostgreSQL does not take.
-pub(super) fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> Cow<'_, str> {
     let kept = &text[..text.floor_char_boundary(MAX_BYTES)];
-    kept.replace('\0', "\u{fffd}")
+    if kept.contains('\0') {
+        kept.replace('\0', "\u{fffd}").into()
+    } else {
+        kept.into()
+    }
 }

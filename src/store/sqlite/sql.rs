@@ -20,7 +20,7 @@ pub(super) const WRITE: &str = "
     INSERT INTO claims (scope, id, ticket, state, answer, request, created, expires)
     SELECT value->>0, unhex(value->>1), unhex(value->>2), value->>3,
         unhex(value->>4), unhex(value->>5), now, now + (value->>6)
-    FROM json_each(?1), (SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER) AS now)
+    FROM jsonb_each(?1), (SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER) AS now)
     WHERE value->>3 = 0 OR EXISTS (
         SELECT 1 FROM claims
         WHERE scope = value->>0 AND claims.id = unhex(value->>1) AND ticket = unhex(value->>2))
@@ -30,7 +30,7 @@ pub(super) const WRITE: &str = "
 /// ?1: see [`keys`].
 pub(super) const RELEASE: &str = "
     DELETE FROM claims WHERE rowid IN (
-        SELECT claims.rowid FROM json_each(?1) CROSS JOIN claims
+        SELECT claims.rowid FROM jsonb_each(?1) CROSS JOIN claims
         WHERE scope = value->>0 AND claims.id = unhex(value->>1)
             AND ticket = unhex(value->>2) AND state = 0
     )";
@@ -40,7 +40,7 @@ pub(super) const RELEASE: &str = "
 /// ?1: see [`keys`].
 pub(super) const EXPIRE: &str = "
     UPDATE claims SET state = 2
-    FROM json_each(?1)
+    FROM jsonb_each(?1)
     WHERE scope = value->>0 AND claims.id = unhex(value->>1)
         AND ticket <> unhex(value->>2) AND state = 0
         AND expires <= CAST(round(unixepoch('subsec') * 1000) AS INTEGER)";
@@ -49,7 +49,7 @@ pub(super) const EXPIRE: &str = "
 pub(super) const LOOK: &str = "
     SELECT key, ticket, request, state, answer,
         expires - CAST(round(unixepoch('subsec') * 1000) AS INTEGER)
-    FROM json_each(?1) CROSS JOIN claims
+    FROM jsonb_each(?1) CROSS JOIN claims
     WHERE scope = value->>0 AND claims.id = unhex(value->>1)";
 
 /// ?1: the most rows; ?2: the retention in milliseconds. Rows are in the order of their

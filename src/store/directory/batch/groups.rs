@@ -1,6 +1,6 @@
 //! The rows of groups.
 
-use serde_json::json;
+use std::borrow::Cow;
 
 use super::{Batch, Failed};
 use crate::store::directory::{
@@ -10,9 +10,9 @@ use crate::store::directory::{
 };
 
 /// The columns of what a write sets.
-type Changed = (Option<String>, Option<i64>, Option<u32>);
+type Changed<'a> = (Option<Cow<'a, str>>, Option<i64>, Option<u32>);
 
-fn columns(group: &GroupChange) -> Changed {
+fn columns(group: &GroupChange) -> Changed<'_> {
     let GroupChange {
         name,
         flags,
@@ -24,50 +24,50 @@ fn columns(group: &GroupChange) -> Changed {
 impl Batch {
     pub(super) fn begin_new_group(&mut self, by: &Recorded, group: &GroupChange, lease: i64) {
         let (name, active, flags) = columns(group);
-        let row = json!([&*by.app, by.ticket, lease, name, active, flags]);
-        self.add(&self.statements.groups.begun, row);
+        let row = (&*by.app, by.ticket, lease, name, active, flags);
+        self.add(&self.statements.groups.begun, &row);
     }
 
     pub(super) fn begin_group(&mut self, by: &Recorded, gid: u64, lease: i64) {
-        let row = json!([&*by.app, number(gid), by.ticket, lease]);
-        self.add(&self.statements.groups.begun_by_gid, row);
+        let row = (&*by.app, number(gid), by.ticket, lease);
+        self.add(&self.statements.groups.begun_by_gid, &row);
     }
 
     pub(super) fn created_group(&mut self, by: &Recorded, gid: u64, group: &GroupChange) {
         let [remove, insert] = &self.statements.groups.created;
         let (name, active, flags) = columns(group);
-        self.add(remove, json!([&*by.app, by.ticket]));
+        self.add(remove, &(&*by.app, by.ticket));
         let state = if by.is_late { UNCERTAIN } else { CONFIRMED };
         let (gid, ticket) = (number(gid), by.ticket);
-        let row = json!([&*by.app, gid, ticket, name, active, flags, state]);
-        self.add(insert, row);
+        let row = (&*by.app, gid, ticket, name, active, flags, state);
+        self.add(insert, &row);
     }
 
     pub(super) fn edited_group(&mut self, by: &Recorded, gid: u64, group: &GroupChange) {
         let (name, active, flags) = columns(group);
-        let row = json!([&*by.app, number(gid), by.ticket, name, active, flags]);
-        self.add(&self.statements.groups.edited, row);
+        let row = (&*by.app, number(gid), by.ticket, name, active, flags);
+        self.add(&self.statements.groups.edited, &row);
     }
 
     pub(super) fn deleted_group(&mut self, by: &Recorded, gid: u64) {
-        let row = json!([&*by.app, number(gid), by.ticket]);
+        let row = (&*by.app, number(gid), by.ticket);
         self.add_all(&self.statements.groups.deleted, &row);
     }
 
     pub(super) fn failed_new_group(&mut self, by: &Recorded, failed: Failed) {
         let Failed { fate, delay } = failed;
-        let row = json!([&*by.app, by.ticket, fate, delay]);
+        let row = (&*by.app, by.ticket, fate, delay);
         self.add_all(&self.statements.groups.ended, &row);
     }
 
     pub(super) fn failed_group(&mut self, by: &Recorded, gid: u64, failed: Failed) {
         let Failed { fate, delay } = failed;
-        let row = json!([&*by.app, number(gid), by.ticket, fate, delay]);
+        let row = (&*by.app, number(gid), by.ticket, fate, delay);
         self.add_all(&self.statements.groups.ended_by_gid, &row);
     }
 
     /// A group that members make known.
     pub(super) fn known_group(&mut self, app: &str, gid: u64) {
-        self.add(&self.statements.groups.known, json!([app, number(gid)]));
+        self.add(&self.statements.groups.known, &(app, number(gid)));
     }
 }

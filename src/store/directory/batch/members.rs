@@ -1,7 +1,5 @@
 //! The rows of members.
 
-use serde_json::json;
-
 use super::{Batch, Failed};
 use crate::store::directory::{
     entry::Permissions,
@@ -18,8 +16,8 @@ impl Batch {
         lease: i64,
     ) {
         for member in members {
-            let row = json!([&*by.app, number(gid), text(member), by.ticket, lease]);
-            self.add(&self.statements.members.begun, row);
+            let row = (&*by.app, number(gid), text(member), by.ticket, lease);
+            self.add(&self.statements.members.begun, &row);
         }
     }
 
@@ -27,8 +25,8 @@ impl Batch {
     pub(super) fn first_members(&mut self, by: &Recorded, gid: u64, members: &[String]) {
         let [_, insert] = &self.statements.members.seen;
         for member in members {
-            let row = json!([&*by.app, number(gid), text(member), 0, 0, 0]);
-            self.add(insert, row);
+            let row = (&*by.app, number(gid), text(member), 0, 0, 0);
+            self.add(insert, &row);
         }
     }
 
@@ -42,15 +40,15 @@ impl Batch {
         let (known, granted) = permissions.bits();
         for member in members {
             let (gid, member) = (number(gid), text(member));
-            let row = json!([&*by.app, gid, member, by.ticket, known, granted]);
-            self.add(&self.statements.members.added, row);
+            let row = (&*by.app, gid, member, by.ticket, known, granted);
+            self.add(&self.statements.members.added, &row);
         }
     }
 
     pub(super) fn removed_members(&mut self, by: &Recorded, gid: u64, members: &[String]) {
         for member in members {
-            let row = json!([&*by.app, number(gid), text(member), by.ticket]);
-            self.add(&self.statements.members.removed, row);
+            let row = (&*by.app, number(gid), text(member), by.ticket);
+            self.add(&self.statements.members.removed, &row);
         }
     }
 
@@ -64,7 +62,7 @@ impl Batch {
         let Failed { fate, delay } = failed;
         for member in members {
             let (gid, member) = (number(gid), text(member));
-            let row = json!([&*by.app, gid, member, by.ticket, fate, delay]);
+            let row = (&*by.app, gid, member, by.ticket, fate, delay);
             self.add_all(&self.statements.members.ended, &row);
         }
     }
@@ -80,7 +78,7 @@ impl Batch {
         for member in members {
             let (known, granted) = member.permissions.bits();
             let (gid, address) = (number(gid), text(&member.address));
-            let row = json!([app, gid, address, known, granted, asked.age()]);
+            let row = (app, gid, address, known, granted, asked.age());
             self.add_all(&self.statements.members.seen, &row);
         }
     }

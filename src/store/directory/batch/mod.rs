@@ -6,12 +6,14 @@ mod groups;
 mod members;
 mod users;
 
-use serde_json::{Value, json};
+use std::ptr;
+
+use serde::Serialize;
 
 use super::{
     finding::{Due, Finding},
     record::Record,
-    rows::{Step, number, text},
+    rows::{Step, json, number, text},
     sql::{Statements, fate},
     write::{Fate, Recorded, Write},
 };
@@ -23,7 +25,7 @@ const UNKNOWN_DELAY: i64 = 5_000;
 /// The steps that write records.
 pub(super) struct Batch {
     statements: &'static Statements,
-    steps: Vec<(&'static str, Vec<Value>)>,
+    steps: Vec<(&'static str, Vec<String>)>,
 }
 
 /// How a write failed.
@@ -80,25 +82,27 @@ impl Batch {
         steps
             .map(|(sql, rows)| Step {
                 sql,
-                rows: Value::Array(rows).to_string(),
+                rows: format!("[{}]", rows.join(",")),
             })
             .collect()
     }
 
-    fn add(&mut self, sql: &'static str, row: Value) {
-        match self
-            .steps
-            .iter_mut()
-            .find(|(other, _)| std::ptr::eq(*other, sql))
-        {
-            Some((_, rows)) => rows.push(row),
-            None => self.steps.push((sql, vec![row])),
-        }
+    fn add(&mut self, sql: &'static String, row: &impl Serialize) {
+        self.add_all([sql], row);
     }
 
-    fn add_all(&mut self, sql: &'static [String], row: &Value) {
-        for sql in sql {
-            self.add(sql, row.clone());
+    fn add_all(
+        &mut self,
+        statements: impl IntoIterator<Item = &'static String>,
+        row: &impl Serialize,
+    ) {
+        let row = serde_json::to_string(row).expect("it has texts and numbers alone");
+        for sql in statements {
+            let mut steps = self.steps.iter_mut();
+            match steps.find(|(other, _)| ptr::eq(*other, sql.as_str())) {
+                Some((_, rows)) => rows.push(row.clone()),
+                None => self.steps.push((sql, vec![row.clone()])),
+            }
         }
     }
 
@@ -231,11 +235,12 @@ impl Batch {
         match finding {
             Finding::Found { uid, active, flags } => {
                 let (uid, active) = (number(uid), active.map(i64::from));
-                let row = json!([id, ticket, state, uid, active, flags]);
+                let row = (id, ticket, state, uid, active, flags);
                 self.add_all(&to.found, &row);
             }
             Finding::Absent => {
-                let row = json!([id, ticket, state, null, null, null]);
+                let unknown = None::<i64>;
+                let row = (id, ticket, state, unknown, unknown, unknown);
                 self.add_all(&to.absent, &row);
             }
         }
@@ -248,6 +253,6 @@ pub(in crate::store) fn forget_steps(
     app: &str,
     address: &str,
 ) -> Vec<Step> {
-    let rows = json!([[app, text(address)]]).to_string();
+    let rows = json([(app, text(address))]);
     Step::each(&statements.users.forget, &rows)
 }

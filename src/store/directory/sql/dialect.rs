@@ -17,7 +17,7 @@ pub(super) struct Dialect {
 
 pub(super) const SQLITE: Dialect = Dialect {
     // Without a number, so that statements can be carried out together.
-    each: "json_each(?)",
+    each: "jsonb_each(?)",
     now: "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)",
     skip_locked: "",
 };
