@@ -1,12 +1,6 @@
 //! The way from the calls to the directory.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -19,6 +13,7 @@ use super::{
     entry::{GroupEntry, MemberEntry, UserEntry},
     finding::{Due, Finding},
     jobs::{FetchJob, Job, Jobs, LookUpJob, RecordJob},
+    progress::Progress,
     query::{GroupQuery, MemberQuery, UserKey, UserQuery, after, end_of},
     record::Record,
     rows::{Bind, Fetch, Row, text},
@@ -49,7 +44,7 @@ struct Inner {
     statements: &'static Statements,
     timeout: Duration,
     observer: Arc<dyn Observer>,
-    is_down: AtomicBool,
+    progress: Progress,
 }
 
 impl Handle {
@@ -70,7 +65,7 @@ impl Handle {
             statements,
             timeout,
             observer,
-            is_down: AtomicBool::new(false),
+            progress: Progress::new(),
         }));
         let jobs = Jobs {
             records,
@@ -105,14 +100,19 @@ impl Handle {
         self.0.timeout
     }
 
-    /// Whether calls need not wait for what they record.
-    pub(super) fn set_down(&self, is_down: bool) {
-        self.0.is_down.store(is_down, Ordering::Relaxed);
+    /// Resolves once what was recorded before is written, or cannot be for now.
+    pub(in crate::store) async fn caught_up(&self) {
+        self.0.progress.caught_up().await;
+    }
+
+    pub(super) fn progress(&self) -> &Progress {
+        &self.0.progress
     }
 
     fn record(&self, record: Record, written: Reply<()>) {
         match Arc::clone(&self.0.writes).try_acquire_owned() {
             Ok(place) => {
+                self.0.progress.record();
                 let _ = self.0.keeper.send(Job::Record(RecordJob {
                     record,
                     written,
@@ -131,7 +131,7 @@ impl Handle {
         let (written, is_written) = reply::channel();
         let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 2);
         self.record(Record::Begin { recorded, lease }, written);
-        if self.0.is_down.load(Ordering::Relaxed) {
+        if self.0.progress.is_down() {
             return false;
         }
         matches!(timeout(self.0.timeout, is_written).await, Ok(Ok(())))
@@ -142,7 +142,7 @@ impl Handle {
     }
 
     async fn fetch(&self, sql: &'static str, binds: Vec<Bind>, writes: bool) -> Fetched {
-        let place = self.place_to_read()?;
+        let place = self.place_to_read().await?;
         let (reply, answer) = reply::channel();
         let _ = self.0.reader.send(FetchJob {
             place,
@@ -153,7 +153,7 @@ impl Handle {
     }
 
     async fn look_up(&self, sql: &'static str, app: &str, key: Bind) -> Result<Option<Row>, Error> {
-        let place = self.place_to_read()?;
+        let place = self.place_to_read().await?;
         let (reply, answer) = reply::channel();
         let _ = self.0.finder.send(LookUpJob {
             _place: place,
@@ -165,9 +165,13 @@ impl Handle {
         self.answer(answer).await
     }
 
-    fn place_to_read(&self) -> Result<OwnedSemaphorePermit, Error> {
+    /// A place, once what was recorded before is written, for calls do not wait for all of it
+    /// themselves. A read that would wait for long goes on without it.
+    async fn place_to_read(&self) -> Result<OwnedSemaphorePermit, Error> {
         let place = Arc::clone(&self.0.reads).try_acquire_owned();
-        place.map_err(|_| Error::OVERLOADED)
+        let place = place.map_err(|_| Error::OVERLOADED)?;
+        let _ = timeout(self.0.timeout / 2, self.caught_up()).await;
+        Ok(place)
     }
 
     async fn answer<T>(&self, answer: oneshot::Receiver<Result<T, Error>>) -> Result<T, Error> {
@@ -217,6 +221,13 @@ type Fetched = Result<Vec<Row>, Error>;
 
 impl Sink for Handle {
     fn settle(&self, recorded: Recorded, fate: Fate, written: Reply<()>) {
+        let is_awaited = self.0.statements.is_shared || !recorded.write.is_found_again();
+        let written = if is_awaited {
+            written
+        } else {
+            // Reads wait for it.
+            reply::unawaited()
+        };
         self.record(Record::End { recorded, fate }, written);
     }
 }

@@ -135,7 +135,7 @@ impl<B: Backend> Keeper<B> {
                     });
                 }
                 self.pause.worked("the directory");
-                self.handle.set_down(false);
+                self.handle.progress().set_down(false);
                 self.most = MAX_BATCH;
                 self.end(size, DirectoryResult::Written);
                 if self.is_behind && self.waiting.is_empty() {
@@ -160,7 +160,7 @@ impl<B: Backend> Keeper<B> {
         }
         self.is_behind = true;
         self.pause.failed("the directory", failure);
-        self.handle.set_down(true);
+        self.handle.progress().set_down(true);
     }
 
     fn end(&mut self, size: usize, result: DirectoryResult) {
@@ -171,6 +171,7 @@ impl<B: Backend> Keeper<B> {
                 replies.add(job.written, ());
             }
         }
+        self.handle.progress().end(size);
         replies.send();
     }
 }

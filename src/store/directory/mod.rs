@@ -17,6 +17,7 @@ mod finding;
 mod handle;
 mod jobs;
 mod keeper;
+mod progress;
 mod query;
 mod reader;
 mod record;

@@ -141,7 +141,8 @@ pub struct Intent {
     sink: Arc<dyn Sink>,
 }
 
-/// Resolves when a settlement is durable, or is given up. Dropping it changes nothing.
+/// Resolves when reads find a settlement, or it is given up: when it is durable, unless no
+/// other process reads, and Mesibo can be asked again. Dropping it changes nothing.
 #[must_use = "the settlement is written in the background unless it is awaited"]
 pub struct Written(oneshot::Receiver<()>);
 
@@ -174,6 +175,14 @@ impl Asked {
     /// How long ago it was, in milliseconds.
     pub(super) fn age(self) -> i64 {
         i64::try_from(self.0.elapsed().as_millis()).unwrap_or(i64::MAX / 2)
+    }
+}
+
+impl Write {
+    /// Whether Mesibo is asked for what it made if the process ends before it has recorded the
+    /// answer. Mesibo would take a `*` for a wildcard.
+    pub(super) fn is_found_again(&self) -> bool {
+        matches!(self, Self::CreateUser { address, .. } if !address.contains('*'))
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn opened(config: &Config) -> Opened {
     }
 }
 
-fn group(name: &str) -> Write {
+pub(super) fn group(name: &str) -> Write {
     Write::CreateGroup {
         group: GroupChange {
             name: Some(name.into()),
@@ -41,7 +41,7 @@ fn group(name: &str) -> Write {
     }
 }
 
-fn create(address: &str) -> Write {
+pub(super) fn create(address: &str) -> Write {
     Write::CreateUser {
         address: address.into(),
         name: Some("A \0 name".into()),

@@ -130,17 +130,18 @@ impl Stalled {
             Location::Postgres(url) => {
                 let pool = postgres::open(url, config).await.unwrap();
                 let directory = postgres::Directory::new(&pool, config.timeout);
-                tokio::spawn(keep(directory, self.handle, self.jobs))
+                tokio::spawn(keep(directory, self.handle.clone(), self.jobs))
             }
             Location::Sqlite(file) => {
                 let directory = sqlite::Directory::new(sqlite::open(file, config).await.unwrap());
-                tokio::spawn(keep(directory, self.handle, self.jobs))
+                tokio::spawn(keep(directory, self.handle.clone(), self.jobs))
             }
             Location::Memory => unreachable!("memory has no directory"),
         };
         for written in self.written {
             written.await;
         }
+        self.handle.caught_up().await;
         keeping.abort();
     }
 }

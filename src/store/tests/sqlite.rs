@@ -9,18 +9,21 @@ use std::{
     time::Duration,
 };
 
-use futures_util::poll;
+use futures_util::{FutureExt as _, poll};
 use sqlx::{ConnectOptions as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
-use tokio::{join, time::sleep};
+use tokio::{
+    join,
+    time::{sleep, timeout},
+};
 
 use super::{
-    Claimed, Config, LONG, Observed, REQUEST, Store as _, done, engine::over, key, open, opened,
-    replayed, sqlite_config, won,
+    Claimed, Config, LONG, Observed, REQUEST, Store as _, directory, done, engine::over, key, open,
+    opened, replayed, sqlite_config, won,
 };
 use crate::store::{
     Error, NoObserver, OpenError,
-    directory::{Backend as _, Step},
+    directory::{Backend as _, Fate, Step},
     migrate,
     sqlite::{self, Sqlite},
 };
@@ -108,6 +111,31 @@ async fn steps_are_carried_out_all_or_not_at_all() {
     let apps = sqlx::query_scalar("SELECT app FROM directory_turns WHERE app <> 'gone'");
     let apps: Vec<String> = apps.fetch_all(&mut raw(&file).await).await.unwrap();
     assert_eq!(apps, ["first", "last"]);
+}
+
+#[tokio::test]
+async fn reads_find_a_created_user_whose_call_did_not_wait_for_its_record() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("ids.db");
+    let opened = directory::opened(&sqlite_config(&file)).await;
+    let user = opened.begin(directory::create("k1")).await;
+    let group = opened.begin(directory::group("g")).await;
+    let mut other = raw(&file).await;
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+
+    let done = |id| Fate::Done { id: Some(id) };
+    user.settle(done(7)).now_or_never().unwrap();
+    // Nobody can ask Mesibo for a group.
+    let mut group = group.settle(done(8));
+    let mut read = pin!(opened.user("k1"));
+    let brief = Duration::from_millis(50);
+    assert!(timeout(brief, &mut group).await.is_err());
+    assert!(timeout(brief, &mut read).await.is_err());
+
+    other.execute("COMMIT").await.unwrap();
+    let found = read.await.unwrap();
+    assert_eq!((found.uid, found.is_confirmed), (Some(7), true));
+    group.await;
 }
 
 #[tokio::test]

@@ -44,6 +44,8 @@ pub(super) mod fate {
 /// The statements of one database.
 #[derive(Debug)]
 pub(in crate::store) struct Statements {
+    /// Whether other servers read what this one writes.
+    pub(super) is_shared: bool,
     pub(super) users: UserStatements,
     pub(super) groups: GroupStatements,
     pub(super) members: MemberStatements,
@@ -51,14 +53,15 @@ pub(in crate::store) struct Statements {
 }
 
 pub(in crate::store) static SQLITE_STATEMENTS: LazyLock<Statements> =
-    LazyLock::new(|| Statements::new(&SQLITE));
+    LazyLock::new(|| Statements::new(&SQLITE, false));
 
 pub(in crate::store) static POSTGRES_STATEMENTS: LazyLock<Statements> =
-    LazyLock::new(|| Statements::new(&POSTGRES));
+    LazyLock::new(|| Statements::new(&POSTGRES, true));
 
 impl Statements {
-    fn new(of: &Dialect) -> Self {
+    fn new(of: &Dialect, is_shared: bool) -> Self {
         Self {
+            is_shared,
             users: UserStatements::new(of),
             groups: GroupStatements::new(of),
             members: MemberStatements::new(of),
