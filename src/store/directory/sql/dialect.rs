@@ -70,17 +70,20 @@ impl Dialect {
         self.text(&(rows + sql))
     }
 
-    /// Takes entries for a write, by this key: new ones, or those that there are.
+    /// Takes entries for a write, by this key: new ones, or those that there are. The index of
+    /// the key may leave out what has none.
     pub(super) fn begin(&self, table: &str, key: &str) -> String {
-        let list = names(key).join(", ");
+        let names = names(key);
+        let columns = names.join(", ");
+        let last = names[names.len() - 1];
         self.rows(
             &format!("{key} ticket:n lease:n"),
             &format!(
                 "INSERT INTO {table} AS t
-                    ({list}, ticket, state, prior, check_at, created, changed)
-                SELECT {list}, ticket, 2, 3, {{now}} + lease, {{now}}, {{now}} FROM r
-                WHERE true ORDER BY {list}
-                ON CONFLICT ({list}) DO UPDATE SET
+                    ({columns}, ticket, state, prior, check_at, created, changed)
+                SELECT {columns}, ticket, 2, 3, {{now}} + lease, {{now}}, {{now}} FROM r
+                WHERE true ORDER BY {columns}
+                ON CONFLICT ({columns}) WHERE {last} IS NOT NULL DO UPDATE SET
                     prior = CASE WHEN t.ticket = excluded.ticket THEN t.prior
                         WHEN t.state <> 2 THEN t.state
                         WHEN t.check_at > {{now}} THEN 2 ELSE 1 END,

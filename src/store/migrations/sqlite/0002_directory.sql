@@ -20,10 +20,11 @@ CREATE TABLE directory_users (
     checks INTEGER NOT NULL DEFAULT 0,
     created INTEGER NOT NULL,
     changed INTEGER NOT NULL,
-    UNIQUE (app, address),
-    UNIQUE (app, uid)
+    UNIQUE (app, address)
 ) STRICT;
 
+-- A user that is being made has no uid, and is written once more when it has.
+CREATE UNIQUE INDEX directory_users_uid ON directory_users (app, uid) WHERE uid IS NOT NULL;
 CREATE INDEX directory_users_uncertain ON directory_users (app, check_at) WHERE state <> 0;
 
 -- Few are disabled: who looks for them must not read all.
