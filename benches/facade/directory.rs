@@ -25,7 +25,7 @@ use tonic::{
 use crate::{
     Effort,
     identity::Identity,
-    load::{cpu_a_call, endpoint, first_answer, median, ratio},
+    load::{cpu_a_call, endpoint, first_answer, median, median_of, ratio},
     process::{KEY, Server},
     servers::{facade, of_role},
 };
@@ -163,11 +163,11 @@ pub async fn measure(effort: Effort, identity: Option<&Identity>) {
     let beside = |call: Call| {
         let turns = with.times[call as usize].iter();
         let ratios = turns.zip(&without.times[call as usize]);
-        let mut ratios: Vec<_> = ratios
-            .map(|(with, without)| ratio(*with, *without))
-            .collect();
-        ratios.sort_by(f64::total_cmp);
-        ratios[ratios.len() / 2]
+        median_of(
+            ratios
+                .map(|(with, without)| ratio(*with, *without))
+                .collect(),
+        )
     };
     for (figure, bar, measured) in [
         (

@@ -162,11 +162,7 @@ impl Load {
 impl Figures {
     /// The median of each figure.
     pub fn median(all: &[Self]) -> Self {
-        let of = |figure: fn(&Self) -> f64| {
-            let mut values: Vec<_> = all.iter().map(figure).collect();
-            values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
-        };
+        let of = |figure: fn(&Self) -> f64| median_of(all.iter().map(figure).collect());
         let time = |figure| Duration::from_secs_f64(of(figure));
         Self {
             rate: of(|figures| figures.rate),
@@ -240,6 +236,12 @@ pub async fn cpu_a_call<F: Future<Output = ()> + Send>(
 pub fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
+}
+
+/// The same of numbers.
+pub fn median_of(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// One time to another.

@@ -100,7 +100,7 @@ impl Handle {
         self.0.timeout
     }
 
-    /// Resolves once what was recorded before is written, or cannot be for now.
+    /// Resolves once what calls have not waited for is written, or cannot be for now.
     pub(in crate::store) async fn caught_up(&self) {
         self.0.progress.caught_up().await;
     }
@@ -165,8 +165,8 @@ impl Handle {
         self.answer(answer).await
     }
 
-    /// A place, once what was recorded before is written, for calls do not wait for all of it
-    /// themselves. A read that would wait for long goes on without it.
+    /// A place, once what calls have not waited for is written. A read that would wait for long
+    /// goes on without it.
     async fn place_to_read(&self) -> Result<OwnedSemaphorePermit, Error> {
         let place = Arc::clone(&self.0.reads).try_acquire_owned();
         let place = place.map_err(|_| Error::OVERLOADED)?;
@@ -221,14 +221,11 @@ type Fetched = Result<Vec<Row>, Error>;
 
 impl Sink for Handle {
     fn settle(&self, recorded: Recorded, fate: Fate, written: Reply<()>) {
-        let is_awaited = self.0.statements.is_shared || !recorded.write.is_found_again();
-        let written = if is_awaited {
-            written
-        } else {
-            // Reads wait for it.
-            reply::unawaited()
-        };
-        self.record(Record::End { recorded, fate }, written);
+        if self.0.statements.is_shared || !recorded.write.is_found_again() {
+            return self.record(Record::End { recorded, fate }, written);
+        }
+        self.record(Record::End { recorded, fate }, reply::unawaited());
+        self.0.progress.hold_reads();
     }
 }
 

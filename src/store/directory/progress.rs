@@ -10,6 +10,8 @@ use tokio::sync::watch;
 /// Counts records, in the order in which they are written.
 pub(super) struct Progress {
     recorded: AtomicU64,
+    /// How many records reads wait for.
+    held: AtomicU64,
     now: watch::Sender<Now>,
 }
 
@@ -24,6 +26,7 @@ impl Progress {
     pub(super) fn new() -> Self {
         Self {
             recorded: AtomicU64::new(0),
+            held: AtomicU64::new(0),
             now: watch::Sender::default(),
         }
     }
@@ -31,6 +34,12 @@ impl Progress {
     /// A record is about to go to the keeper.
     pub(super) fn record(&self) {
         self.recorded.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Reads wait for what has gone to the keeper.
+    pub(super) fn hold_reads(&self) {
+        let recorded = self.recorded.load(Ordering::Acquire);
+        self.held.fetch_max(recorded, Ordering::AcqRel);
     }
 
     /// Records are written, or given up.
@@ -50,12 +59,10 @@ impl Progress {
         self.now.borrow().is_down
     }
 
-    /// Resolves once all that was recorded before is written, or cannot be for now.
+    /// Resolves once what reads wait for is written, or cannot be for now.
     pub(super) async fn caught_up(&self) {
-        let recorded = self.recorded.load(Ordering::Acquire);
-        let has_caught_up = |now: &Now| now.is_down || now.ended >= recorded;
-        if !has_caught_up(&self.now.borrow()) {
-            let _ = self.now.subscribe().wait_for(has_caught_up).await;
-        }
+        let held = self.held.load(Ordering::Acquire);
+        let mut now = self.now.subscribe();
+        let _ = now.wait_for(|now| now.is_down || now.ended >= held).await;
     }
 }

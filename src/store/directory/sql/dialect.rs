@@ -13,6 +13,8 @@ pub(super) struct Dialect {
     /// Milliseconds since 1970-01-01 UTC.
     now: &'static str,
     skip_locked: &'static str,
+    /// Whether other servers read what this one writes.
+    pub(super) is_shared: bool,
 }
 
 pub(super) const SQLITE: Dialect = Dialect {
@@ -20,12 +22,14 @@ pub(super) const SQLITE: Dialect = Dialect {
     each: "jsonb_each(?)",
     now: "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)",
     skip_locked: "",
+    is_shared: false,
 };
 
 pub(super) const POSTGRES: Dialect = Dialect {
     each: "json_array_elements(CAST($1 AS json))",
     now: "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint)",
     skip_locked: "FOR UPDATE SKIP LOCKED",
+    is_shared: true,
 };
 
 /// Whether an entry is as this write left it: no other was under way when it began, and none

@@ -44,7 +44,7 @@ pub(super) mod fate {
 /// The statements of one database.
 #[derive(Debug)]
 pub(in crate::store) struct Statements {
-    /// Whether other servers read what this one writes.
+    /// See [`Dialect::is_shared`].
     pub(super) is_shared: bool,
     pub(super) users: UserStatements,
     pub(super) groups: GroupStatements,
@@ -53,15 +53,15 @@ pub(in crate::store) struct Statements {
 }
 
 pub(in crate::store) static SQLITE_STATEMENTS: LazyLock<Statements> =
-    LazyLock::new(|| Statements::new(&SQLITE, false));
+    LazyLock::new(|| Statements::new(&SQLITE));
 
 pub(in crate::store) static POSTGRES_STATEMENTS: LazyLock<Statements> =
-    LazyLock::new(|| Statements::new(&POSTGRES, true));
+    LazyLock::new(|| Statements::new(&POSTGRES));
 
 impl Statements {
-    fn new(of: &Dialect, is_shared: bool) -> Self {
+    fn new(of: &Dialect) -> Self {
         Self {
-            is_shared,
+            is_shared: of.is_shared,
             users: UserStatements::new(of),
             groups: GroupStatements::new(of),
             members: MemberStatements::new(of),
