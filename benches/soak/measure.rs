@@ -80,12 +80,8 @@ fn descriptors(server: &Server) -> usize {
 fn threads(server: &Server) -> usize {
     let names = entries(server, "task").into_iter();
     let names = names.filter_map(|entry| fs::read_to_string(entry.join("comm")).ok());
-    let comes_and_goes = |name: &str| {
-        ["sqlx-", "tokio-rt", "tokio-"]
-            .iter()
-            .any(|begin| name.starts_with(begin))
-    };
-    names.filter(|name| !comes_and_goes(name)).count()
+    // Those that wait for the disk come and go.
+    names.filter(|name| !name.starts_with("tokio-")).count()
 }
 
 /// What a server's metrics say.

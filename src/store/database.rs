@@ -3,7 +3,6 @@
 use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
-use sqlx::{Error, error::ErrorKind};
 use uuid::Uuid;
 
 use super::{
@@ -119,17 +118,16 @@ impl Batch<'_> {
 }
 
 impl Seen {
-    /// A row of the table.
+    /// A row of the table, or what is wrong with it.
     pub(super) fn from_row(
         ticket: Uuid,
         request: &[u8],
         state: i16,
         answer: Vec<u8>,
         left_ms: i64,
-    ) -> sqlx::Result<Self> {
-        let wrong = |what: &str| Error::Decode(what.into());
+    ) -> Result<Self, &'static str> {
         let request = Fingerprint::try_from(request)
-            .map_err(|_| wrong("a fingerprint in the table claims has not 32 bytes"))?;
+            .map_err(|_| "a fingerprint in the table claims has not 32 bytes")?;
         let answer = Bytes::from(answer);
         let outcome = match state {
             state::UNDER_WAY => {
@@ -142,7 +140,7 @@ impl Seen {
             }
             state::DONE => Outcome::Done(answer),
             state::UNKNOWN => Outcome::Unknown(answer),
-            _ => return Err(wrong("a state in the table claims is not known")),
+            _ => return Err("a state in the table claims is not known"),
         };
         Ok(Self::Settled {
             ticket,
@@ -184,37 +182,6 @@ impl Failure {
             is_transient: true,
             is_of_data: false,
             cause: cause.into(),
-        }
-    }
-
-    /// A driver's error. `is_transient` judges the database's own codes; what has none is
-    /// the connection's, and passes.
-    pub(super) fn from_driver(error: &Error, is_transient: fn(&str) -> bool) -> Self {
-        let transient = match error {
-            Error::Database(refused) => refused.code().is_some_and(|code| is_transient(&code)),
-            Error::Io(_)
-            | Error::Tls(_)
-            | Error::Protocol(_)
-            | Error::PoolTimedOut
-            | Error::PoolClosed
-            | Error::WorkerCrashed => true,
-            _ => false,
-        };
-        let is_of_data = match error {
-            Error::Database(refused) => {
-                !matches!(refused.kind(), ErrorKind::Other)
-                    // SQLSTATE: data exceptions, and limits of the program.
-                    || refused.code().is_some_and(|code| {
-                        code.len() == 5 && (code.starts_with("22") || code.starts_with("54"))
-                    })
-            }
-            Error::Encode(_) => true,
-            _ => false,
-        };
-        Self {
-            is_transient: transient,
-            is_of_data,
-            cause: error.to_string().into(),
         }
     }
 }

@@ -80,7 +80,7 @@ impl DirectDirectory {
         let steps = existing_steps(self.statements, app, users, is_verified);
         self.run(&steps).await?;
         let rows = self
-            .fetch(&existing_fetch(self.statements, app, users))
+            .fetch(existing_fetch(self.statements, app, users))
             .await?;
         Ok(conflicts_of(rows))
     }
@@ -101,7 +101,7 @@ impl DirectDirectory {
         result.map_err(failed)
     }
 
-    async fn fetch(&self, fetch: &Fetch) -> Result<Vec<Row>, OpenError> {
+    async fn fetch(&self, fetch: Fetch) -> Result<Vec<Row>, OpenError> {
         let result = match &self.database {
             Open::Sqlite(open) => open.1.fetch(fetch).await,
             Open::Postgres(_, directory) => directory.fetch(fetch).await,

@@ -44,10 +44,11 @@ pub use self::{
     direct::DirectDirectory,
     directory::Directory,
     error::{Error, OpenError},
-    inspect::{Schema, inspect},
+    inspect::inspect,
     metrics::StoreMetrics,
     observer::{ClaimResult, DirectoryResult, Event, NoObserver, Observer, SettleResult},
     open::{Opened, migrate, open, open_all},
+    schema::Schema,
     ticket::{SendPermit, Settling, Ticket},
 };
 

@@ -5,11 +5,22 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-use super::{error::OpenError, inspect::Schema};
+use super::error::OpenError;
 
 /// Holds which migrations were applied. Its name keeps it apart from those of other
 /// programs in the same database.
 pub(super) const TABLE: &str = "mesibo_grpc_migrations";
+
+/// The schema of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// There is none yet, as in a file that does not exist, which can be made.
+    Missing,
+    /// It is older than this program, and can be migrated.
+    Older,
+    /// It is the one that this program knows.
+    Current,
+}
 
 /// What to do about a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use mesibo_grpc::proto::{
     SendMessageRequest, SendMessageResponse, message_service_client::MessageServiceClient,
     send_message_request::Recipient,
 };
-use sqlx::{Connection as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use rusqlite::Connection;
 use tempfile::TempDir;
 use tonic::{Code, Request, Response, Status};
 
@@ -56,11 +56,9 @@ fn serve(backend: &Backend, store: &str) -> Process {
 }
 
 /// A transaction of another process, while which nothing can be written.
-pub async fn locked(folder: &TempDir) -> SqliteConnection {
-    let file = folder.path().join("store.db");
-    let options = SqliteConnectOptions::new().filename(file);
-    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-    connection.execute("BEGIN IMMEDIATE").await.unwrap();
+pub fn locked(folder: &TempDir) -> Connection {
+    let connection = Connection::open(folder.path().join("store.db")).unwrap();
+    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
     connection
 }
 
@@ -120,7 +118,7 @@ async fn while_the_store_does_not_answer_calls_with_an_id_are_refused_and_others
     let facade = Facade::with(&backend.url(), &settings);
     let mut messages = facade.messages();
 
-    let locked = locked(&folder).await;
+    let locked = locked(&folder);
     let status = soon(messages.send_message(message(Some(ID)))).await;
     let status = status.unwrap_err();
     let (code, _, reason, _) = told(&status);
@@ -131,7 +129,7 @@ async fn while_the_store_does_not_answer_calls_with_an_id_are_refused_and_others
     let without_id = soon(messages.send_message(message(None))).await;
     assert_eq!(sent(&without_id), (7, false));
 
-    locked.close().await.unwrap();
+    locked.close().unwrap();
     let again = soon(messages.send_message(message(Some(ID)))).await;
     assert_eq!(sent(&again), (7, false));
     assert_eq!(backend.requests().len(), 2);
@@ -151,11 +149,11 @@ async fn a_store_that_fails_while_a_call_is_sent_changes_no_answer_and_is_told_l
     let mut messages = facade.messages();
     let first = tokio::spawn(async move { messages.send_message(message(Some(ID))).await });
     soon(backend.got(1)).await;
-    let locked = locked(&folder).await;
+    let locked = locked(&folder);
     answer.send(()).unwrap();
     assert_eq!(sent(&soon(first).await.unwrap()), (7, false));
 
-    locked.close().await.unwrap();
+    locked.close().unwrap();
     let again = soon(facade.messages().send_message(message(Some(ID)))).await;
     assert_eq!(sent(&again), (7, true));
     backend.only_request();

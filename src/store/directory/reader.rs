@@ -44,7 +44,7 @@ pub(super) async fn fetch(
             } = job;
             let rows = async {
                 let _reader = readers.acquire().await;
-                read(&*backend, &handle, &fetch).await
+                read(&*backend, &handle, fetch).await
             };
             // Whoever asked goes away after the time limit.
             let answer = select! {
@@ -90,7 +90,7 @@ async fn look_up_batch(
         binds: vec![Bind::Text(json(rows))],
         writes: false,
     };
-    let found = read(backend, handle, &fetch).await.map(|rows| {
+    let found = read(backend, handle, fetch).await.map(|rows| {
         let mut found: Vec<Option<Row>> = vec![None; batch.len()];
         for row in rows {
             if let Some(place) = usize::try_from(row.id).ok().and_then(|n| found.get_mut(n)) {
@@ -116,7 +116,7 @@ async fn look_up_batch(
 }
 
 /// Reads rows within the store's time limit.
-async fn read(backend: &impl Backend, handle: &Handle, fetch: &Fetch) -> Result<Vec<Row>, Error> {
+async fn read(backend: &impl Backend, handle: &Handle, fetch: Fetch) -> Result<Vec<Row>, Error> {
     let result = timeout(handle.timeout(), backend.fetch(fetch)).await;
     let result = result.unwrap_or_else(|_| Err(Failure::transient("it did not answer in time")));
     result.map_err(|failure| {

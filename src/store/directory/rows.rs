@@ -14,7 +14,7 @@ pub(in crate::store) trait Backend: Send + Sync + 'static {
     fn run(&self, steps: &[Step]) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Reads rows.
-    fn fetch(&self, fetch: &Fetch) -> impl Future<Output = Result<Vec<Row>, Failure>> + Send;
+    fn fetch(&self, fetch: Fetch) -> impl Future<Output = Result<Vec<Row>, Failure>> + Send;
 }
 
 /// A statement, and the rows that it is for: a JSON array of arrays.

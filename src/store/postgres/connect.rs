@@ -5,6 +5,7 @@ use std::{str::FromStr as _, time::Duration};
 use secrecy::ExposeSecret as _;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Error, Executor as _, PgConnection,
+    error::ErrorKind,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode},
 };
@@ -224,7 +225,35 @@ fn refused(error: &Error) -> OpenError {
 
 /// What an error means later on.
 pub(super) fn failure(error: &Error) -> Failure {
-    Failure::from_driver(error, is_transient)
+    // What has no code is the connection's, and passes.
+    let transient = match error {
+        Error::Database(refused) => refused.code().is_some_and(|code| is_transient(&code)),
+        Error::Io(_)
+        | Error::Tls(_)
+        | Error::Protocol(_)
+        | Error::PoolTimedOut
+        | Error::PoolClosed
+        | Error::WorkerCrashed => true,
+        _ => false,
+    };
+    let is_of_data = match error {
+        Error::Database(refused) => {
+            !matches!(refused.kind(), ErrorKind::Other)
+                || refused.code().is_some_and(|code| is_of_data(&code))
+        }
+        Error::Encode(_) => true,
+        _ => false,
+    };
+    Failure {
+        is_transient: transient,
+        is_of_data,
+        cause: error.to_string().into(),
+    }
+}
+
+/// By SQLSTATE: data exceptions, and limits of the program.
+fn is_of_data(code: &str) -> bool {
+    code.starts_with("22") || code.starts_with("54")
 }
 
 /// By SQLSTATE: lost connections, too few resources, an operator's interventions and

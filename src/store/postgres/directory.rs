@@ -41,9 +41,9 @@ impl Backend for Directory {
         .await
     }
 
-    async fn fetch(&self, fetch: &Fetch) -> Result<Vec<Row>, Failure> {
+    async fn fetch(&self, fetch: Fetch) -> Result<Vec<Row>, Failure> {
         let mut link = Link::new(&self.pool, self.timeout);
-        link.run(async |from| read(from, fetch).await).await
+        link.run(async |from| read(from, &fetch).await).await
     }
 }
 

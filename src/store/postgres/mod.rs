@@ -11,7 +11,7 @@ mod sql;
 use std::time::Duration;
 
 use sqlx::{
-    PgConnection, Postgres as Driver, Row as _,
+    Error, PgConnection, Postgres as Driver, Row as _,
     pool::PoolConnection,
     postgres::{PgPool, PgRow},
 };
@@ -219,4 +219,5 @@ fn read(row: &PgRow) -> sqlx::Result<Seen> {
         row.try_get(4)?,
         row.try_get(5)?,
     )
+    .map_err(|error| Error::Decode(error.into()))
 }

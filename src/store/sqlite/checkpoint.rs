@@ -6,10 +6,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{SqliteConnection, sqlite::SqliteConnectOptions};
-use tokio::{sync::Notify, time::sleep};
+use tokio::{sync::Notify, task::spawn_blocking, time::sleep};
 
-use super::{Sqlite, connect};
+use super::{Sqlite, link::Link};
 
 /// For how long commits gather: a page that many of them have changed is moved once. A call
 /// with an id takes a fifth more processor time at 100 ms. What is left at the end of the log
@@ -18,34 +17,27 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Works for as long as it is polled, after commits alone.
 pub(in crate::store) fn checkpoints(of: &Sqlite) -> impl Future<Output = ()> + use<> {
-    let (options, written) = (of.options.clone(), Arc::clone(&of.written));
-    work(options, written)
+    work(
+        Link::new(of.writer.file(), Duration::ZERO),
+        Arc::clone(&of.written),
+    )
 }
 
-async fn work(options: SqliteConnectOptions, written: Arc<Notify>) {
-    let mut connection = None;
+async fn work(link: Link, written: Arc<Notify>) {
     loop {
         written.notified().await;
         sleep(EVERY).await;
-        if let Err(error) = checkpoint(&mut connection, &options).await {
-            // A commit does it, once the log is long.
-            tracing::debug!(%error, "the log of the store was not moved into its file");
-            connection = None;
-        }
+        let link = link.clone();
+        // It takes as long as the disk does.
+        let _ = spawn_blocking(move || checkpoint(&link)).await;
     }
 }
 
 /// Waits for nobody: what is in use by a reader is moved the next time.
-async fn checkpoint(
-    connection: &mut Option<SqliteConnection>,
-    options: &SqliteConnectOptions,
-) -> sqlx::Result<()> {
-    let connection = match connection {
-        Some(connection) => connection,
-        None => connection.insert(connect::again(options).await?),
-    };
-    sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
-        .execute(connection)
-        .await
-        .map(drop)
+fn checkpoint(link: &Link) {
+    let done = link.with(|connection| connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)"));
+    if let Err(error) = done {
+        // A commit does it, once the log is long.
+        tracing::debug!(%error, "the log of the store was not moved into its file");
+    }
 }

@@ -1,214 +1,109 @@
-//! Opening the file, and reading SQLite's errors.
+//! Connecting to the file, and reading SQLite's errors.
 
 use std::{
-    fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc, time::Duration,
+    path::{self, Path},
+    time::Duration,
 };
 
-use rustix::fs::{Access, access};
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
+use tokio::time::{Instant, sleep};
 
-use sqlx::{
-    ConnectOptions as _, Connection as _, Error, SqliteConnection,
-    migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-};
-use tokio::{
-    sync::Mutex,
-    time::{Instant, sleep},
-};
-
-use super::{Scopes, Sqlite};
-use crate::store::{
-    Config, OpenError, Schema,
-    database::Failure,
-    schema::{self, State},
-};
-
-/// In order. One that was released is never changed: databases remember its checksum.
-const MIGRATIONS: [(&str, &str); 2] = [
-    (
-        "claims",
-        include_str!("../migrations/sqlite/0001_claims.sql"),
-    ),
-    (
-        "directory",
-        include_str!("../migrations/sqlite/0002_directory.sql"),
-    ),
-];
+use crate::store::{OpenError, database::Failure};
 
 /// The pause before a file that is locked is tried again.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 /// How many pages the write-ahead log may have before a commit moves them into the file by
 /// itself.
-const MAX_LOG_PAGES: &str = "16000";
+const MAX_LOG_PAGES: u32 = 16_000;
 
 /// How large the write-ahead log stays once it has been larger.
-const MAX_LOG_BYTES: &str = "67108864";
+const MAX_LOG_BYTES: u32 = 64 << 20;
 
-/// How many statements a connection keeps prepared. A transaction of the directory is one with
-/// several parts, of some 15 KiB each.
-const MAX_PREPARED: usize = 32;
+/// How many statements a connection keeps prepared.
+const MAX_PREPARED: usize = 64;
 
-/// Opens the file, or creates it, and brings its schema up to date. A file that is locked is
-/// waited for: another process may be at the same, and SQLite itself does not wait where both
-/// make a new file one with a write-ahead log.
-pub(in crate::store) async fn open(file: &Path, config: &Config) -> Result<Sqlite, OpenError> {
-    let until = Instant::now() + config.open_timeout();
+/// Connects to a file that exists, for reads and durable commits. `patience` is for how long
+/// the connection waits, in the thread that uses it, for a file that is locked.
+pub(super) fn connect(file: &Path, patience: Duration) -> rusqlite::Result<Connection> {
+    let connection = bare(file, patience)?;
+    connection.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL;
+        PRAGMA synchronous = FULL;
+        PRAGMA journal_size_limit = {MAX_LOG_BYTES};
+        PRAGMA wal_autocheckpoint = {MAX_LOG_PAGES}"
+    ))?;
+    connection.set_prepared_statement_cache_capacity(MAX_PREPARED);
+    Ok(connection)
+}
+
+/// A connection that changes nothing about the file.
+pub(super) fn bare(file: &Path, patience: Duration) -> rusqlite::Result<Connection> {
+    // A relative path could begin as a URI does.
+    let file = path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(patience)?;
+    Ok(connection)
+}
+
+/// Tries for as long as another process has the file locked, and this time has not passed.
+/// SQLite would block the thread meanwhile.
+pub(super) async fn unlocked<T>(
+    timeout: Duration,
+    mut attempt: impl FnMut() -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let until = Instant::now() + timeout;
     loop {
-        match open_now(file, config).await {
-            Err(OpenError::Unreachable(_)) if Instant::now() < until => sleep(PAUSE).await,
-            opened => return opened,
+        match attempt() {
+            Err(error) if is_locked(&error) && Instant::now() < until => sleep(PAUSE).await,
+            result => return result,
         }
     }
 }
 
-async fn open_now(file: &Path, config: &Config) -> Result<Sqlite, OpenError> {
-    create(file)?;
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(config.timeout)
-        .pragma("journal_size_limit", MAX_LOG_BYTES)
-        .pragma("wal_autocheckpoint", MAX_LOG_PAGES)
-        .statement_cache_capacity(MAX_PREPARED)
-        .disable_statement_logging();
-    let mut connection = again(&options).await.map_err(|error| refused(&error))?;
-    check_journal(&mut connection)
-        .await
-        .map_err(|error| refused(&error))?;
-    migrate(&mut connection).await?;
-    Ok(Sqlite {
-        connection: Arc::new(Mutex::new(Some(connection))),
-        options,
-        retention_ms: i64::try_from(config.retention.as_millis()).unwrap_or(i64::MAX / 2),
-        scopes: Scopes::default(),
-        written: Arc::default(),
-    })
-}
-
-/// Looks at the schema of a file, and whether it can be written, without changing it.
-pub(in crate::store) async fn inspect(file: &Path, config: &Config) -> Result<Schema, OpenError> {
-    let folder = file.parent().filter(|folder| *folder != Path::new(""));
-    let folder = folder.unwrap_or(Path::new("."));
-    // The write-ahead log is beside the file.
-    may_write(folder)?;
-    if !file.exists() {
-        return Ok(Schema::Missing);
-    }
-    may_write(file)?;
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .busy_timeout(config.timeout)
-        .disable_statement_logging();
-    let mut connection = again(&options).await.map_err(|error| refused(&error))?;
-    let applied = applied(&mut connection).await;
-    let applied = applied.map_err(|error| refused(&error))?;
-    let _ = connection.close().await;
-    schema::found(applied, &schema::migrator(&MIGRATIONS))
-}
-
-fn may_write(path: &Path) -> Result<(), OpenError> {
-    access(path, Access::WRITE_OK)
-        .map_err(|error| OpenError::Denied(format!("{}: {error}", path.display())))
-}
-
-/// Connects to a file that exists.
-pub(super) async fn again(options: &SqliteConnectOptions) -> sqlx::Result<SqliteConnection> {
-    options.connect().await
-}
-
-/// Creates the file for its owner alone: it holds names of callers, and answers.
-fn create(file: &Path) -> Result<(), OpenError> {
-    let created = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file);
-    match created {
-        Ok(_) => Ok(()),
-        Err(_) if file.exists() => Ok(()),
-        Err(error) => Err(OpenError::Denied(format!("{}: {error}", file.display()))),
-    }
-}
-
-/// Without a write-ahead log, readers would block writers.
-async fn check_journal(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
-        .fetch_one(connection)
-        .await?;
-    if mode == "wal" {
-        return Ok(());
-    }
-    Err(Error::Configuration(
-        "its file system does not allow a write-ahead log".into(),
-    ))
-}
-
-async fn migrate(connection: &mut SqliteConnection) -> Result<(), OpenError> {
-    let migrator = schema::migrator(&MIGRATIONS);
-    // The lock that every writer takes is the lock of the migration.
-    let mut transaction = connection
-        .begin_with("BEGIN IMMEDIATE")
-        .await
-        .map_err(|error| refused(&error))?;
-    let applied = applied(&mut transaction)
-        .await
-        .map_err(|error| refused(&error))?;
-    if schema::state(applied, &migrator)? == State::Outdated {
-        run(&migrator, &mut transaction).await?;
-    }
-    transaction.commit().await.map_err(|error| refused(&error))
-}
-
-async fn applied(connection: &mut SqliteConnection) -> sqlx::Result<Option<i64>> {
-    let has_table: bool =
-        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1")
-            .bind(schema::TABLE)
-            .fetch_one(&mut *connection)
-            .await?;
-    if !has_table {
-        return Ok(None);
-    }
-    sqlx::query_scalar("SELECT max(version) FROM mesibo_grpc_migrations")
-        .fetch_one(connection)
-        .await
-}
-
-async fn run(migrator: &Migrator, connection: &mut SqliteConnection) -> Result<(), OpenError> {
-    migrator
-        .run_direct(None, connection, false)
-        .await
-        .map_err(|error| schema::failed(error, refused))
-}
-
 /// What an error means while the file is being opened.
-fn refused(error: &Error) -> OpenError {
+pub(super) fn refused(error: &Error) -> OpenError {
     let text = error.to_string();
-    match primary_code(error) {
-        Some(5 | 6) => OpenError::Unreachable(text),
-        Some(8) => OpenError::ReadOnly,
-        Some(3 | 14 | 23) => OpenError::Denied(text),
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Unreachable(text),
+        Some(ErrorCode::ReadOnly) => OpenError::ReadOnly,
+        Some(
+            ErrorCode::PermissionDenied
+            | ErrorCode::CannotOpen
+            | ErrorCode::AuthorizationForStatementDenied,
+        ) => OpenError::Denied(text),
         _ => OpenError::Failed(text),
     }
 }
 
 /// What an error means later on.
 pub(super) fn failure(error: &Error) -> Failure {
-    Failure::from_driver(error, |code| matches!(primary(code), Some(5 | 6)))
+    Failure {
+        is_transient: is_locked(error),
+        is_of_data: is_of_constraint(error)
+            || matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::TooBig | ErrorCode::TypeMismatch)
+            ),
+        cause: error.to_string().into(),
+    }
 }
 
-/// Whether there is no space left: nothing is wrong with the connection.
-pub(super) fn is_full(error: &Error) -> bool {
-    primary_code(error) == Some(13)
+/// Whether a row violates a constraint.
+pub(super) fn is_of_constraint(error: &Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }
 
-fn primary_code(error: &Error) -> Option<i32> {
-    primary(&error.as_database_error()?.code()?)
+/// Whether another process, or another connection, is writing.
+fn is_locked(error: &Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
-/// The primary code in an extended one, <https://sqlite.org/rescode.html>: 3 PERM, 5 BUSY,
-/// 6 LOCKED, 8 READONLY, 13 FULL, 14 CANTOPEN, 23 AUTH.
-fn primary(code: &str) -> Option<i32> {
-    code.parse::<i32>().ok().map(|code| code & 0xff)
+/// Whether an error may be the connection's, and pass with another one.
+pub(super) fn may_be_broken(error: &Error) -> bool {
+    !is_locked(error) && error.sqlite_error_code() != Some(ErrorCode::DiskFull)
 }

@@ -3,36 +3,35 @@
 mod checkpoint;
 mod connect;
 mod directory;
+mod link;
+mod open;
 mod scopes;
 mod sql;
 
-use std::{mem, sync::Arc};
+use std::{mem, path::Path, sync::Arc, time::Duration};
 
-use sqlx::{
-    Connection as _, Row as _, SqliteConnection,
-    sqlite::{SqliteConnectOptions, SqliteRow},
-};
-use tokio::sync::{Mutex, MutexGuard, Notify};
+use rusqlite::{Connection, Row, params, types::Type};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
-use self::scopes::Scopes;
 pub(super) use self::{
     checkpoint::checkpoints,
-    connect::{inspect, open},
     directory::Directory,
+    open::{inspect, open},
 };
+use self::{link::Link, scopes::Scopes};
 use super::{
-    Key,
+    Config, Key,
     database::{Answers, Batch, Database, Failure, SWEEP_BATCH, Seen, Sweep},
     ticket::Claim,
 };
 
-/// The file, through the one connection that writes. Whoever locks it first writes first,
-/// so that neither claims nor sweeps starve.
+/// The file, through the one connection that writes. Whoever comes first writes first, so that
+/// neither claims nor sweeps starve.
 #[derive(Clone)]
 pub(super) struct Sqlite {
-    connection: Arc<Mutex<Option<SqliteConnection>>>,
-    options: SqliteConnectOptions,
+    writer: Link,
+    timeout: Duration,
     retention_ms: i64,
     scopes: Scopes,
     /// Told of what was written.
@@ -40,50 +39,27 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Each statement is durable by itself.
-    async fn carry_out(
-        &self,
-        batch: &Batch<'_>,
-        scopes: &mut Scopes,
-    ) -> sqlx::Result<(Vec<Seen>, Vec<bool>)> {
-        let mut connection = self.connection().await?;
-        let connection = connection.as_mut().expect("it was just connected");
-        let settled = batch.settlements.iter().map(|it| &it.claim.key);
-        scopes
-            .learn(batch.keys().chain(settled), connection)
-            .await?;
-        let (settlements, claims) = (batch.settlements.len(), batch.claims.len());
-        let written = write(connection, batch, scopes).await?;
-        if written == (settlements + claims) as u64 && batch.looks.is_empty() {
-            return Ok((batch.all_won(), vec![true; settlements]));
+    fn new(file: &Path, config: &Config) -> Self {
+        Self {
+            writer: Link::new(file, Duration::ZERO),
+            timeout: config.timeout,
+            retention_ms: i64::try_from(config.retention.as_millis()).unwrap_or(i64::MAX / 2),
+            scopes: Scopes::default(),
+            written: Arc::default(),
         }
-        let keys = batch.settlements.iter();
-        let keys: Vec<_> = keys.map(|settled| (&settled.claim.key, None)).collect();
-        let settled = look(connection, &keys, scopes).await?;
-        let pairs = settled.iter().zip(&batch.settlements);
-        let settled = pairs.map(|(seen, settlement)| seen.has(settlement));
-        let claims = batch.claims.iter().map(|new| key_of(&new.claim));
-        let looks = batch.looks.iter().map(|key| (*key, None));
-        let keys: Vec<_> = claims.chain(looks).collect();
-        Ok((look(connection, &keys, scopes).await?, settled.collect()))
     }
 
-    pub(in crate::store) async fn connection(
+    /// Uses the connection that writes. `work` is done again while another process has the
+    /// file locked.
+    ///
+    /// It is done in this thread, which has nothing to do meanwhile that does not need the
+    /// connection: another one would take more processor time to be woken than to do it.
+    pub(in crate::store) async fn with<T>(
         &self,
-    ) -> sqlx::Result<MutexGuard<'_, Option<SqliteConnection>>> {
-        let mut connection = self.connection.lock().await;
-        if connection.is_none() {
-            *connection = Some(connect::again(&self.options).await?);
-        }
-        Ok(connection)
-    }
-
-    async fn failed(&self, error: &sqlx::Error) -> Failure {
-        let failure = connect::failure(error);
-        if !failure.is_transient && !connect::is_full(error) {
-            self.connection.lock().await.take();
-        }
-        failure
+        mut work: impl FnMut(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Failure> {
+        let done = connect::unlocked(self.timeout, || self.writer.with(&mut work)).await;
+        done.map_err(|error| connect::failure(&error))
     }
 }
 
@@ -91,7 +67,8 @@ impl Database for Sqlite {
     async fn write(&mut self, batch: &Batch<'_>) -> Answers {
         // After an error they are learnt anew.
         let mut scopes = mem::take(&mut self.scopes);
-        match self.carry_out(batch, &mut scopes).await {
+        let written = self.with(|connection| write(connection, batch, &mut scopes));
+        match written.await {
             Ok((seen, settled)) => {
                 self.scopes = scopes;
                 self.written.notify_one();
@@ -100,56 +77,64 @@ impl Database for Sqlite {
                     settled: Ok(settled),
                 }
             }
-            Err(error) => {
-                let failure = self.failed(&error).await;
-                Answers {
-                    seen: Err(failure.clone()),
-                    settled: Err(failure),
-                }
-            }
+            Err(failure) => Answers {
+                seen: Err(failure.clone()),
+                settled: Err(failure),
+            },
         }
     }
 
     async fn close(self) {
-        if let Some(connection) = self.connection.lock().await.take() {
-            let _ = connection.close().await;
-        }
+        self.writer.close();
     }
 }
 
 impl Sweep for Sqlite {
     async fn sweep(&mut self) -> Result<u64, Failure> {
-        let deleted = async {
-            let mut connection = self.connection().await?;
-            let deleted = sqlx::query(sql::SWEEP)
-                .bind(SWEEP_BATCH)
-                .bind(self.retention_ms)
-                .execute(connection.as_mut().expect("it was just connected"))
-                .await?;
-            Ok(deleted.rows_affected())
-        };
-        match deleted.await {
-            Ok(deleted) => Ok(deleted),
-            Err(error) => Err(self.failed(&error).await),
-        }
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(sql::SWEEP)?;
+            let deleted = statement.execute(params![SWEEP_BATCH, self.retention_ms])?;
+            Ok(deleted as u64)
+        })
+        .await
     }
 
     async fn rows(&mut self) -> Result<u64, Failure> {
-        let rows = async {
-            let mut connection = self.connection().await?;
-            sqlx::query_scalar(sql::ROWS)
-                .fetch_one(connection.as_mut().expect("it was just connected"))
-                .await
-        };
-        match rows.await {
-            Ok(rows) => Ok(i64::cast_unsigned(rows)),
-            Err(error) => Err(self.failed(&error).await),
-        }
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(sql::ROWS)?;
+            statement.query_row([], |row| row.get::<_, i64>(0))
+        })
+        .await
+        .map(i64::cast_unsigned)
     }
 }
 
+/// Each statement is durable by itself.
+fn write(
+    to: &Connection,
+    batch: &Batch<'_>,
+    scopes: &mut Scopes,
+) -> rusqlite::Result<(Vec<Seen>, Vec<bool>)> {
+    let settled = batch.settlements.iter().map(|it| &it.claim.key);
+    scopes.learn(batch.keys().chain(settled), to)?;
+    let (settlements, claims) = (batch.settlements.len(), batch.claims.len());
+    let written = write_rows(to, batch, scopes)?;
+    if written == settlements + claims && batch.looks.is_empty() {
+        return Ok((batch.all_won(), vec![true; settlements]));
+    }
+    let keys = batch.settlements.iter();
+    let keys: Vec<_> = keys.map(|settled| (&settled.claim.key, None)).collect();
+    let settled = look(to, &keys, scopes)?;
+    let pairs = settled.iter().zip(&batch.settlements);
+    let settled = pairs.map(|(seen, settlement)| seen.has(settlement));
+    let claims = batch.claims.iter().map(|new| key_of(&new.claim));
+    let looks = batch.looks.iter().map(|key| (*key, None));
+    let keys: Vec<_> = claims.chain(looks).collect();
+    Ok((look(to, &keys, scopes)?, settled.collect()))
+}
+
 /// Writes outcomes, and claims, and gives how many of them changed a row.
-async fn write(to: &mut SqliteConnection, batch: &Batch<'_>, scopes: &Scopes) -> sqlx::Result<u64> {
+fn write_rows(to: &Connection, batch: &Batch<'_>, scopes: &Scopes) -> rusqlite::Result<usize> {
     let mut released = Vec::new();
     let mut settled = Vec::new();
     for settlement in &batch.settlements {
@@ -161,13 +146,11 @@ async fn write(to: &mut SqliteConnection, batch: &Batch<'_>, scopes: &Scopes) ->
     let mut written = 0;
     if !released.is_empty() {
         let rows = sql::keys(scopes, &released);
-        let result = sqlx::query(sql::RELEASE).bind(rows).execute(&mut *to);
-        written += result.await?.rows_affected();
+        written += to.prepare_cached(sql::RELEASE)?.execute([rows])?;
     }
     if settled.len() + batch.claims.len() > 0 {
         let rows = sql::writes(scopes, &settled, &batch.claims);
-        let result = sqlx::query(sql::WRITE).bind(rows).execute(&mut *to);
-        written += result.await?.rows_affected();
+        written += to.prepare_cached(sql::WRITE)?.execute([rows])?;
     }
     Ok(written)
 }
@@ -177,36 +160,35 @@ fn key_of(claim: &Claim) -> (&Key, Option<Uuid>) {
 }
 
 /// Settles what has no lease any more, and reads the rows.
-async fn look(
-    from: &mut SqliteConnection,
+fn look(
+    from: &Connection,
     keys: &[(&Key, Option<Uuid>)],
     scopes: &Scopes,
-) -> sqlx::Result<Vec<Seen>> {
+) -> rusqlite::Result<Vec<Seen>> {
     let mut seen = vec![Seen::Absent; keys.len()];
     if keys.is_empty() {
         return Ok(seen);
     }
     let keys = sql::keys(scopes, keys);
-    sqlx::query(sql::EXPIRE)
-        .bind(&keys)
-        .execute(&mut *from)
-        .await?;
-    for row in sqlx::query(sql::LOOK).bind(&keys).fetch_all(from).await? {
-        let n: i64 = row.try_get(0)?;
+    from.prepare_cached(sql::EXPIRE)?.execute([&keys])?;
+    let mut statement = from.prepare_cached(sql::LOOK)?;
+    let mut rows = statement.query([&keys])?;
+    while let Some(row) = rows.next()? {
+        let n: i64 = row.get(0)?;
         if let Some(place) = usize::try_from(n).ok().and_then(|n| seen.get_mut(n)) {
-            *place = read(&row)?;
+            *place = read(row)?;
         }
     }
     Ok(seen)
 }
 
-fn read(row: &SqliteRow) -> sqlx::Result<Seen> {
-    let ticket: Uuid = row.try_get(1)?;
+fn read(row: &Row<'_>) -> rusqlite::Result<Seen> {
     Seen::from_row(
-        ticket,
-        row.try_get(2)?,
-        row.try_get(3)?,
-        row.try_get(4)?,
-        row.try_get(5)?,
+        Uuid::from_bytes(row.get(1)?),
+        row.get_ref(2)?.as_blob()?,
+        row.get(3)?,
+        row.get(4)?,
+        row.get(5)?,
     )
+    .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, error.into()))
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use sqlx::SqliteConnection;
+use rusqlite::{Connection, params};
 
 use crate::store::Key;
 
@@ -29,22 +29,19 @@ type Scope = (Arc<str>, Arc<str>, &'static str);
 
 impl Scopes {
     /// Learns the numbers of these keys, by the connection that writes.
-    pub(super) async fn learn(
+    pub(super) fn learn<'a>(
         &mut self,
-        keys: impl Iterator<Item = &Key>,
-        connection: &mut SqliteConnection,
-    ) -> sqlx::Result<()> {
+        keys: impl Iterator<Item = &'a Key>,
+        connection: &Connection,
+    ) -> rusqlite::Result<()> {
         if self.0.len() > MAX_KNOWN {
             self.0.clear();
         }
         for key in keys {
             if let Entry::Vacant(place) = self.0.entry(scope(key)) {
-                let number = sqlx::query_scalar(NUMBER)
-                    .bind(&*key.app)
-                    .bind(&*key.caller)
-                    .bind(key.rpc)
-                    .fetch_one(&mut *connection)
-                    .await?;
+                let number = connection
+                    .prepare_cached(NUMBER)?
+                    .query_row(params![key.app, key.caller, key.rpc], |row| row.get(0))?;
                 place.insert(number);
             }
         }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
 use super::{
@@ -43,23 +43,23 @@ const BAR: f64 = 1.5;
 /// Measurements before the test fails: a disturbance passes, a slow page stays slow.
 const TRIES: usize = 3;
 
-/// Fills the tables. `$1` is the app, `$2` the number of rows.
+/// Fills the tables. `?1` is the app, `?2` the number of rows.
 const FILL: [&str; 3] = [
-    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $2)
+    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
     INSERT INTO directory_users
         (app, uid, address, name, active, flags, state, check_at, created, changed)
-    SELECT $1, i + 1, printf('user-%08d', i), 'User ' || i, i % 100 <> 0, 0, 0, 0, 0, 0 FROM n",
-    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $2)
+    SELECT ?1, i + 1, printf('user-%08d', i), 'User ' || i, i % 100 <> 0, 0, 0, 0, 0, 0 FROM n",
+    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
     INSERT INTO directory_groups
         (app, gid, name, active, flags, state, check_at, created, changed)
-    SELECT $1, i + 1, printf('group-%08d', i), 1, 0, 0, 0, 0, 0 FROM n",
+    SELECT ?1, i + 1, printf('group-%08d', i), 1, 0, 0, 0, 0, 0 FROM n",
     // Member k of a group is the user k * groups + group, or the next: see `member`.
-    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $2),
+    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2),
         m(g, k) AS (SELECT i / 20, i % 20 FROM n)
     INSERT INTO directory_members
         (app, gid, address, known, granted, state, check_at, created, changed)
-    SELECT $1, g + 1,
-        printf('user-%08d', (k * ($2 / 20) + g + k / 10) % ($2 / 2)), 31, 31, 0, 0, 0, 0
+    SELECT ?1, g + 1,
+        printf('user-%08d', (k * (?2 / 20) + g + k / 10) % (?2 / 2)), 31, 31, 0, 0, 0, 0
     FROM m",
 ];
 
@@ -120,19 +120,16 @@ impl Read {
 impl Large {
     async fn fill(file: &Path, users: u64) -> Self {
         let store = opened(&sqlite_config(file)).await;
-        let options = SqliteConnectOptions::new().filename(file);
+        let connection = Connection::open(file).unwrap();
         // What a crash would leave of it does not matter.
-        let options = options
-            .pragma("synchronous", "OFF")
-            .pragma("cache_size", "-262144");
-        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        let settings = "PRAGMA synchronous = OFF; PRAGMA cache_size = -262144";
+        connection.execute_batch(settings).unwrap();
         let groups = users / USERS_A_GROUP;
         let rows = [users, groups, groups * MEMBERS];
         for (sql, rows) in FILL.into_iter().zip(rows) {
-            let query = sqlx::query(sql).bind(APP).bind(rows.cast_signed());
-            query.execute(&mut connection).await.unwrap();
+            let rows = rows.cast_signed();
+            connection.execute(sql, params![APP, rows]).unwrap();
         }
-        connection.close().await.unwrap();
         Self { store, users }
     }
 

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use sqlx::{ConnectOptions as _, Executor as _, sqlite::SqliteConnectOptions};
+use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -33,17 +33,14 @@ async fn make_calls(
 
 /// Copies the file and its log. A reader keeps the log from being started anew between
 /// the two; what a checkpoint has moved is in the log all the same.
-async fn copy(file: &Path, to: &Path) {
+fn copy(file: &Path, to: &Path) {
     let log = |file: &Path| file.with_extension("db-wal");
-    let options = SqliteConnectOptions::new().filename(file);
-    let mut reader = options.connect().await.unwrap();
-    reader
-        .execute("BEGIN; SELECT count(*) FROM claims")
-        .await
-        .unwrap();
+    let reader = Connection::open(file).unwrap();
+    let begin = "BEGIN; SELECT count(*) FROM claims";
+    reader.execute_batch(begin).unwrap();
     fs::copy(file, to).unwrap();
     fs::copy(log(file), log(to)).unwrap();
-    reader.execute("COMMIT").await.unwrap();
+    reader.execute_batch("COMMIT").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,7 +64,7 @@ async fn a_copy_of_any_moment_has_every_claim_whose_call_had_begun() {
             begun.push(noted.recv().await.unwrap());
         }
         let to = folder.path().join(format!("{n}.db"));
-        copy(&file, &to).await;
+        copy(&file, &to);
         copies.push((to, begun.clone()));
     }
     is_over.store(true, Ordering::Relaxed);

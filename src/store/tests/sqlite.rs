@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, poll};
-use sqlx::{ConnectOptions as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::{
     join,
@@ -32,11 +32,10 @@ use crate::store::{
 /// version of SQLite writes. <https://sqlite.org/fileformat2.html#file_format_version_numbers>
 const WRITE_VERSION: u64 = 18;
 
-async fn raw(file: &Path) -> SqliteConnection {
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .create_if_missing(true);
-    options.connect().await.unwrap()
+fn raw(file: &Path, sql: &str) -> Connection {
+    let connection = Connection::open(file).unwrap();
+    connection.execute_batch(sql).unwrap();
+    connection
 }
 
 async fn refusal(file: &Path) -> OpenError {
@@ -53,24 +52,19 @@ async fn a_start_waits_for_a_file_that_another_process_has_locked() {
         ..sqlite_config(&file)
     };
     migrate(&config).await.unwrap();
-    let mut other = raw(&file).await;
-    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let other = raw(&file, "BEGIN IMMEDIATE");
     let opening = open(&config, Arc::new(NoObserver));
     let release = async {
         sleep(2 * config.timeout).await;
-        other.execute("COMMIT").await.unwrap();
+        other.execute_batch("COMMIT").unwrap();
     };
     let (opened, ()) = join!(opening, release);
     opened.unwrap().close().await;
 }
 
 async fn set(database: &Sqlite, pragma: &'static str) -> i64 {
-    let mut connection = database.connection().await.unwrap();
-    let connection = connection.as_mut().unwrap();
-    sqlx::query_scalar(pragma)
-        .fetch_one(connection)
-        .await
-        .unwrap()
+    let value = database.with(|connection| connection.query_row(pragma, [], |row| row.get(0)));
+    value.await.unwrap()
 }
 
 #[tokio::test]
@@ -105,12 +99,17 @@ async fn steps_are_carried_out_all_or_not_at_all() {
     let directory = sqlite::Directory::new(database);
     assert!(directory.run(&steps("failed", true)).await.is_err());
     directory.run(&steps("first", false)).await.unwrap();
-    // It has begun, and its caller goes away.
+    let other = raw(&file, "BEGIN IMMEDIATE");
+    // It waits, and its caller goes away.
     assert!(poll!(pin!(directory.run(&steps("gone", false)))).is_pending());
+    other.execute_batch("COMMIT").unwrap();
     directory.run(&steps("last", false)).await.unwrap();
-    let apps = sqlx::query_scalar("SELECT app FROM directory_turns WHERE app <> 'gone'");
-    let apps: Vec<String> = apps.fetch_all(&mut raw(&file).await).await.unwrap();
-    assert_eq!(apps, ["first", "last"]);
+    let mut apps = other.prepare("SELECT app FROM directory_turns").unwrap();
+    let apps = apps.query_map([], |row| row.get(0)).unwrap();
+    assert_eq!(
+        apps.collect::<rusqlite::Result<Vec<String>>>().unwrap(),
+        ["first", "last"]
+    );
 }
 
 #[tokio::test]
@@ -120,8 +119,7 @@ async fn reads_find_a_created_user_whose_call_did_not_wait_for_its_record() {
     let opened = directory::opened(&sqlite_config(&file)).await;
     let user = opened.begin(directory::create("k1")).await;
     let group = opened.begin(directory::group("g")).await;
-    let mut other = raw(&file).await;
-    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let other = raw(&file, "BEGIN IMMEDIATE");
 
     let done = |id| Fate::Done { id: Some(id) };
     user.settle(done(7)).now_or_never().unwrap();
@@ -132,7 +130,7 @@ async fn reads_find_a_created_user_whose_call_did_not_wait_for_its_record() {
     assert!(timeout(brief, &mut group).await.is_err());
     assert!(timeout(brief, &mut read).await.is_err());
 
-    other.execute("COMMIT").await.unwrap();
+    other.execute_batch("COMMIT").unwrap();
     let found = read.await.unwrap();
     assert_eq!((found.uid, found.is_confirmed), (Some(7), true));
     group.await;
@@ -180,7 +178,7 @@ async fn a_full_disk_refuses_claims_and_what_was_under_way_is_settled_later() {
 async fn a_read_only_file_is_refused_at_the_start() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("ids.db");
-    raw(&file).await.execute("VACUUM").await.unwrap();
+    raw(&file, "VACUUM");
     let header = fs::OpenOptions::new().write(true).open(&file).unwrap();
     header.write_all_at(&[3], WRITE_VERSION).unwrap();
     let error = refusal(&file).await;
@@ -196,7 +194,7 @@ async fn a_newer_schema_is_refused_and_left_as_it_is() {
     let newer = "INSERT INTO mesibo_grpc_migrations
         SELECT 99, 'of the future', installed_on, success, checksum, execution_time
         FROM mesibo_grpc_migrations WHERE version = 1";
-    raw(&file).await.execute(newer).await.unwrap();
+    raw(&file, newer);
     let error = refusal(&file).await;
     assert!(
         matches!(error, OpenError::NewerSchema { found: 99, .. }),

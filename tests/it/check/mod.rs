@@ -11,9 +11,9 @@ use std::{
 };
 
 use mesibo_grpc::access::key::KeyHash;
+use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::{
@@ -50,7 +50,7 @@ struct Cases {
 struct Fixtures(TempDir);
 
 impl Fixtures {
-    async fn new() -> Self {
+    fn new() -> Self {
         let fixtures = Self(tempfile::tempdir().unwrap());
         let write = |name: &str, content: &str| write_private(&fixtures.path().join(name), content);
         let (authority, other) = (Authority::new(), Authority::new());
@@ -79,15 +79,10 @@ impl Fixtures {
             let permissions = fs::Permissions::from_mode(mode);
             fs::set_permissions(fixtures.path().join(name), permissions).unwrap();
         }
-        let newer = format!(
-            "sqlite:{}?mode=rwc",
-            fixtures.path().join("newer.db").display()
-        );
-        let mut database = SqliteConnection::connect(&newer).await.unwrap();
+        let database = Connection::open(fixtures.path().join("newer.db")).unwrap();
         let schema = "CREATE TABLE mesibo_grpc_migrations (version BIGINT);
                       INSERT INTO mesibo_grpc_migrations VALUES (99)";
-        database.execute(schema).await.unwrap();
-        database.close().await.unwrap();
+        database.execute_batch(schema).unwrap();
         fixtures
     }
 
@@ -142,7 +137,7 @@ fn stdout(output: &Output) -> String {
 #[tokio::test]
 async fn each_mistake_of_the_table_is_told_in_its_line() {
     let Cases { case: cases } = toml::from_str(include_str!("mistakes.toml")).unwrap();
-    let fixtures = Fixtures::new().await;
+    let fixtures = Fixtures::new();
     let mut wrong = Vec::new();
     for case in &cases {
         let output = fixtures.run(case);
@@ -159,7 +154,7 @@ async fn each_mistake_of_the_table_is_told_in_its_line() {
 
 #[tokio::test]
 async fn a_deployment_without_a_mistake_has_a_line_for_each_thing_and_nothing_is_made() {
-    let fixtures = Fixtures::new().await;
+    let fixtures = Fixtures::new();
     let before = fixtures.files();
     let case = Case {
         mistake: String::new(),
@@ -195,7 +190,7 @@ failures: 0, warnings: 0
 
 #[tokio::test]
 async fn all_mistakes_are_told_at_once_and_as_json() {
-    let fixtures = Fixtures::new().await;
+    let fixtures = Fixtures::new();
     let args = ["check", "--listen=a", "--log=b", "--format", "json"];
     let mut command = command(&args);
     command.env("MESIBO_GRPC_LISTNE", "c");

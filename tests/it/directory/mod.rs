@@ -280,7 +280,7 @@ async fn a_database_that_does_not_answer_makes_no_write_fail() {
     ];
     let server = Process::serve(&backend.url(), &settings);
     let mut clients = Clients::of(&server).await;
-    let lock = crate::store::locked(&folder).await;
+    let lock = crate::store::locked(&folder);
     let uid = clients.create("grace").await.unwrap();
     drop(lock);
     let entry = clients.in_state("grace", EntryState::Confirmed).await;

@@ -7,6 +7,8 @@ pub(super) const MEMBERS: &str = "directory_members";
 /// What differs between the databases.
 #[derive(Debug)]
 pub(super) struct Dialect {
+    /// What a parameter begins with, before its number.
+    parameter: &'static str,
     /// A table with the column `value`, a row for each entry of the JSON array that is the
     /// one parameter.
     each: &'static str,
@@ -18,14 +20,15 @@ pub(super) struct Dialect {
 }
 
 pub(super) const SQLITE: Dialect = Dialect {
-    // Without a number, so that statements can be carried out together.
-    each: "jsonb_each(?)",
+    parameter: "?",
+    each: "jsonb_each($1)",
     now: "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)",
     skip_locked: "",
     is_shared: false,
 };
 
 pub(super) const POSTGRES: Dialect = Dialect {
+    parameter: "$",
     each: "json_array_elements(CAST($1 AS json))",
     now: "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint)",
     skip_locked: "FOR UPDATE SKIP LOCKED",
@@ -56,6 +59,7 @@ impl Dialect {
             .replace("{each}", self.each)
             .replace("{now}", self.now)
             .replace("{skip_locked}", self.skip_locked)
+            .replace('$', self.parameter)
     }
 
     /// A statement for rows with these columns: `r` stands for them. A name that ends with
