@@ -20,6 +20,9 @@ pub(in crate::store) trait Backend: Send + Sync + 'static {
 /// A statement, and the rows that it is for: a JSON array of arrays.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Step {
+    /// Statements for the same rows. Without them, this one may violate a constraint; where
+    /// it does not, they change nothing.
+    pub(in crate::store) before: &'static [String],
     pub(in crate::store) sql: &'static str,
     pub(in crate::store) rows: String,
 }
@@ -31,6 +34,7 @@ impl Step {
         rows: &str,
     ) -> Vec<Self> {
         let steps = statements.into_iter().map(|sql| Self {
+            before: &[],
             sql,
             rows: rows.to_owned(),
         });

@@ -31,10 +31,10 @@ impl Backend for Directory {
         let mut link = Link::new(&self.pool, self.timeout);
         link.run(async |to| {
             for step in steps {
-                sqlx::query(step.sql)
-                    .bind(&step.rows)
-                    .execute(&mut *to)
-                    .await?;
+                let before = step.before.iter().map(String::as_str);
+                for sql in before.chain([step.sql]) {
+                    sqlx::query(sql).bind(&step.rows).execute(&mut *to).await?;
+                }
             }
             Ok(())
         })

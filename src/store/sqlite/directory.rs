@@ -51,12 +51,34 @@ impl Backend for Directory {
 }
 
 fn run(connection: &mut Connection, steps: &[Step]) -> rusqlite::Result<()> {
+    // A statement is a transaction by itself.
+    if let [step] = steps
+        && step.before.is_empty()
+    {
+        return execute(connection, step.sql, &step.rows);
+    }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for step in steps {
-        let mut statement = transaction.prepare_cached(step.sql)?;
-        statement.execute([&step.rows])?;
+        carry_out(&transaction, step)?;
     }
     transaction.commit()
+}
+
+fn carry_out(connection: &Connection, step: &Step) -> rusqlite::Result<()> {
+    match execute(connection, step.sql, &step.rows) {
+        // What comes before is seldom needed.
+        Err(error) if connect::is_of_constraint(&error) && !step.before.is_empty() => {}
+        done => return done,
+    }
+    for sql in step.before {
+        execute(connection, sql, &step.rows)?;
+    }
+    execute(connection, step.sql, &step.rows)
+}
+
+fn execute(connection: &Connection, sql: &str, rows: &str) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.execute([rows]).map(drop)
 }
 
 fn read(connection: &Connection, fetch: &Fetch) -> rusqlite::Result<Vec<Row>> {

@@ -81,10 +81,12 @@ async fn every_commit_is_on_the_disk_before_it_counts() {
 /// What writes a row of the directory, and what then fails.
 fn steps(app: &str, fails: bool) -> Vec<Step> {
     let turn = Step {
+        before: &[],
         sql: "INSERT INTO directory_turns (app, next_at) SELECT value, 0 FROM json_each(?)",
         rows: format!("[\"{app}\"]"),
     };
     let failing = Step {
+        before: &[],
         sql: "INSERT INTO directory_turns (app) SELECT value FROM json_each(?)",
         rows: "[\"x\"]".into(),
     };

@@ -25,7 +25,8 @@ const UNKNOWN_DELAY: i64 = 5_000;
 /// The steps that write records.
 pub(super) struct Batch {
     statements: &'static Statements,
-    steps: Vec<(&'static str, Vec<String>)>,
+    /// Their rows are open at the end.
+    steps: Vec<Step>,
 }
 
 /// How a write failed.
@@ -78,17 +79,14 @@ impl Batch {
                 batch.add_intent(recorded, *lease);
             }
         }
-        let steps = batch.steps.into_iter();
-        steps
-            .map(|(sql, rows)| Step {
-                sql,
-                rows: format!("[{}]", rows.join(",")),
-            })
-            .collect()
+        for step in &mut batch.steps {
+            step.rows.push(']');
+        }
+        batch.steps
     }
 
-    fn add(&mut self, sql: &'static String, row: &impl Serialize) {
-        self.add_all([sql], row);
+    fn add(&mut self, sql: &'static str, row: &impl Serialize) {
+        self.add_after(&[], sql, row);
     }
 
     fn add_all(
@@ -96,13 +94,21 @@ impl Batch {
         statements: impl IntoIterator<Item = &'static String>,
         row: &impl Serialize,
     ) {
-        let row = serde_json::to_string(row).expect("it has texts and numbers alone");
         for sql in statements {
-            let mut steps = self.steps.iter_mut();
-            match steps.find(|(other, _)| ptr::eq(*other, sql.as_str())) {
-                Some((_, rows)) => rows.push(row.clone()),
-                None => self.steps.push((sql, vec![row.clone()])),
-            }
+            self.add(sql, row);
+        }
+    }
+
+    /// Adds a row for a statement that may need others before it.
+    fn add_after(&mut self, before: &'static [String], sql: &'static str, row: &impl Serialize) {
+        let row = serde_json::to_string(row).expect("it has texts and numbers alone");
+        let mut steps = self.steps.iter_mut();
+        if let Some(Step { rows, .. }) = steps.find(|step| ptr::eq(step.sql, sql)) {
+            rows.push(',');
+            rows.push_str(&row);
+        } else {
+            let rows = format!("[{row}");
+            self.steps.push(Step { before, sql, rows });
         }
     }
 

@@ -28,7 +28,8 @@ impl Batch {
         let (name, active) = (name.map(text), active.map(i64::from));
         let (address, uid) = (text(address), number(uid));
         let row = (&*by.app, address, uid, by.ticket, name, active);
-        self.add_all(&self.statements.users.created, &row);
+        let to = &self.statements.users;
+        self.add_after(&to.before_created, &to.created, &row);
     }
 
     pub(super) fn edited_user(

@@ -12,26 +12,36 @@ pub(super) struct Dialect {
     /// A table with the column `value`, a row for each entry of the JSON array that is the
     /// one parameter.
     each: &'static str,
+    /// The entry `{n}` of a `value`, of a type.
+    entry: &'static str,
     /// Milliseconds since 1970-01-01 UTC.
     now: &'static str,
     skip_locked: &'static str,
+    /// Whether statements that run side by side lock one row after the other: all do in the
+    /// same order.
+    locks_rows: bool,
     /// Whether other servers read what this one writes.
     pub(super) is_shared: bool,
 }
 
 pub(super) const SQLITE: Dialect = Dialect {
     parameter: "?",
-    each: "jsonb_each($1)",
+    each: "jsonb_each(?1)",
+    // Its values have types, and a path that is a number would be made a text for each.
+    entry: "value->>'$[{n}]'",
     now: "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)",
     skip_locked: "",
+    locks_rows: false,
     is_shared: false,
 };
 
 pub(super) const POSTGRES: Dialect = Dialect {
     parameter: "$",
-    each: "json_array_elements(CAST($1 AS json))",
+    each: "json_array_elements(CAST(?1 AS json))",
+    entry: "CAST(value->>{n} AS {type})",
     now: "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint)",
     skip_locked: "FOR UPDATE SKIP LOCKED",
+    locks_rows: true,
     is_shared: true,
 };
 
@@ -56,23 +66,30 @@ impl Dialect {
             .replace("{confirmed_if_ours}", CONFIRMED_IF_OURS)
             .replace("{check_at}", CHECK_AT)
             .replace("{ours}", IS_OURS)
+            .replace("{by_address}", &self.in_order("app, address"))
+            .replace("{by_gid}", &self.in_order("app, gid"))
+            .replace("{by_member}", &self.in_order("app, gid, address"))
             .replace("{each}", self.each)
             .replace("{now}", self.now)
             .replace("{skip_locked}", self.skip_locked)
-            .replace('$', self.parameter)
+            .replace('?', self.parameter)
+    }
+
+    /// The order in which rows are locked, if they are.
+    fn in_order(&self, key: &str) -> String {
+        let order = self.locks_rows.then(|| format!("ORDER BY {key}"));
+        order.unwrap_or_default()
     }
 
     /// A statement for rows with these columns: `r` stands for them. A name that ends with
     /// `:n` is a number.
     pub(super) fn rows(&self, columns: &str, sql: &str) -> String {
-        let columns =
-            columns
-                .split_whitespace()
-                .enumerate()
-                .map(|(n, name)| match name.strip_suffix(":n") {
-                    Some(name) => format!("CAST(value->>{n} AS bigint) AS {name}"),
-                    None => format!("CAST(value->>{n} AS text) AS {name}"),
-                });
+        let columns = columns.split_whitespace().enumerate().map(|(n, column)| {
+            let name = column.trim_end_matches(":n");
+            let of_type = if name == column { "text" } else { "bigint" };
+            let entry = self.entry.replace("{n}", &n.to_string());
+            format!("{} AS {name}", entry.replace("{type}", of_type))
+        });
         let columns: Vec<_> = columns.collect();
         let rows = format!("WITH r AS (SELECT {} FROM {{each}}) ", columns.join(", "));
         self.text(&(rows + sql))
@@ -84,13 +101,14 @@ impl Dialect {
         let names = names(key);
         let columns = names.join(", ");
         let last = names[names.len() - 1];
+        let in_order = self.in_order(&columns);
         self.rows(
             &format!("{key} ticket:n lease:n"),
             &format!(
                 "INSERT INTO {table} AS t
                     ({columns}, ticket, state, prior, check_at, created, changed)
                 SELECT {columns}, ticket, 2, 3, {{now}} + lease, {{now}}, {{now}} FROM r
-                WHERE true ORDER BY {columns}
+                WHERE true {in_order}
                 ON CONFLICT ({columns}) WHERE {last} IS NOT NULL DO UPDATE SET
                     prior = CASE WHEN t.ticket = excluded.ticket THEN t.prior
                         WHEN t.state <> 2 THEN t.state
@@ -157,11 +175,11 @@ impl Dialect {
         )
     }
 
-    /// A page of an app, `$1`, of at most `$2` entries: of `t`, which `from` has, those
+    /// A page of an app, `?1`, of at most `?2` entries: of `t`, which `from` has, those
     /// behind a key, in its order. Every page is read by an index that has the key.
     pub(super) fn page(&self, columns: &str, from: &str, which: &str, order: &str) -> String {
         self.text(&format!(
-            "SELECT t.id, {columns} FROM {from} WHERE {which} ORDER BY {order} LIMIT $2"
+            "SELECT t.id, {columns} FROM {from} WHERE {which} ORDER BY {order} LIMIT ?2"
         ))
     }
 }

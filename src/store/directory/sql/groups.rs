@@ -57,7 +57,7 @@ impl GroupStatements {
                         (app, gid, ticket, name, active, flags, state, check_at, created, changed)
                     SELECT app, gid, ticket, COALESCE(name, ''), active, flags, state, {now},
                         {now}, {now}
-                    FROM r WHERE true ORDER BY app, gid
+                    FROM r WHERE true {by_gid}
                     ON CONFLICT (app, gid) DO UPDATE SET
                         ticket = excluded.ticket,
                         name = excluded.name,
@@ -86,21 +86,21 @@ impl GroupStatements {
             known: of.rows(
                 "app gid:n",
                 "INSERT INTO directory_groups (app, gid, state, check_at, created, changed)
-                SELECT app, gid, 0, {now}, {now}, {now} FROM r WHERE true ORDER BY app, gid
+                SELECT app, gid, 0, {now}, {now}, {now} FROM r WHERE true {by_gid}
                 ON CONFLICT DO NOTHING",
             ),
             by_gid: of.look_up(GROUPS, COLUMNS, "gid:n"),
             page: of.page(
                 COLUMNS,
                 "directory_groups AS t",
-                "t.app = $1 AND (t.name, t.id) > ($3, $4) AND t.name < $5",
+                "t.app = ?1 AND (t.name, t.id) > (?3, ?4) AND t.name < ?5",
                 "t.name, t.id",
             ),
             page_of_member: of.page(
                 COLUMNS,
                 "directory_members AS m
                 JOIN directory_groups AS t ON t.app = m.app AND t.gid = m.gid",
-                "m.app = $1 AND m.address = $3 AND m.gid > $4 AND t.name >= $5 AND t.name < $6",
+                "m.app = ?1 AND m.address = ?3 AND m.gid > ?4 AND t.name >= ?5 AND t.name < ?6",
                 "m.gid",
             ),
         }

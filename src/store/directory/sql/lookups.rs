@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Those whose time to be looked up has come. Mesibo would take a `*` for a wildcard.
-const DUE: &str = "t.app = $1 AND t.state <> 0 AND t.check_at <= {now}
+const DUE: &str = "t.app = ?1 AND t.state <> 0 AND t.check_at <= {now}
     AND t.address NOT LIKE '%*%'";
 
 /// What joins rows to users that no write has begun of since they were taken.
@@ -40,7 +40,7 @@ impl LookupStatements {
                     CAST(NULL AS text), CAST(NULL AS bigint), CAST(NULL AS bigint),
                     count(*), CAST(0 AS bigint), CAST(0 AS bigint)
                 FROM {table}
-                WHERE app = $1 AND state <> 0 AND (state = 1 OR check_at <= {{now}})"
+                WHERE app = ?1 AND state <> 0 AND (state = 1 OR check_at <= {{now}})"
             ))
         };
         Self {
@@ -49,7 +49,7 @@ impl LookupStatements {
                 users::COLUMNS
             )),
             take_turn: of.text(
-                "INSERT INTO directory_turns AS t (app, next_at) VALUES ($1, {now} + $2)
+                "INSERT INTO directory_turns AS t (app, next_at) VALUES (?1, {now} + ?2)
                 ON CONFLICT (app) DO UPDATE SET next_at = excluded.next_at
                 WHERE t.next_at <= {now}
                 RETURNING CAST(0 AS bigint), CAST(NULL AS bigint), CAST(NULL AS text),

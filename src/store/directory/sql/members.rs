@@ -65,14 +65,14 @@ impl MemberStatements {
                     "INSERT INTO directory_members
                         (app, gid, address, known, granted, state, check_at, created, changed)
                     SELECT app, gid, address, known, granted, 0, {now}, {now}, {now} FROM r
-                    WHERE true ORDER BY app, gid, address
+                    WHERE true {by_member}
                     ON CONFLICT DO NOTHING",
                 ),
             ],
             page: of.page(
                 COLUMNS,
                 "directory_members AS t",
-                "t.app = $1 AND t.gid = $3 AND t.address > $4",
+                "t.app = ?1 AND t.gid = ?3 AND t.address > ?4",
                 "t.address",
             ),
         }

@@ -17,6 +17,8 @@ const UNCHANGED: &str = "t.state = 0 AND t.changed < {now} - r.age";
 
 const EXISTING: &str = "app address uid:n name active:n flags:n n:n";
 
+const CREATED: &str = "app address uid:n ticket:n name active:n";
+
 const SEEN: &str = "app address uid:n active:n flags:n age:n";
 
 /// The statements of users.
@@ -26,7 +28,9 @@ pub(in crate::store::directory) struct UserStatements {
     pub(in crate::store::directory) begun_by_address: String,
     pub(in crate::store::directory) ended: [String; 2],
     pub(in crate::store::directory) ended_by_address: [String; 2],
-    pub(in crate::store::directory) created: [String; 3],
+    /// Without what goes before, a created user may violate a constraint.
+    pub(in crate::store::directory) before_created: [String; 2],
+    pub(in crate::store::directory) created: String,
     pub(in crate::store::directory) disputed: String,
     pub(in crate::store::directory) edited: String,
     pub(in crate::store::directory) deleted: [String; 2],
@@ -49,7 +53,7 @@ impl UserStatements {
         let of_user = "app uid:n ticket:n";
         let by_uid = by("uid");
         let page = |active: &str| {
-            let which = format!("t.app = $1 AND t.address >= $3 AND t.address < $4 {active}");
+            let which = format!("t.app = ?1 AND t.address >= ?3 AND t.address < ?4 {active}");
             of.page(COLUMNS, "directory_users AS t", &which, "t.address")
         };
         Self {
@@ -67,6 +71,7 @@ impl UserStatements {
                 WHERE t.address IS NULL AND t.ticket = r.ticket
                     AND o.app = r.app AND o.state <> 0 AND o.uid IS NULL",
             ),
+            before_created: before_created(of),
             created: created(of),
             edited: of.rows(
                 &format!("{of_user} flags:n active:n"),
@@ -126,12 +131,12 @@ pub(super) fn deleted(of: &Dialect, columns: &str, on: &str, which: &str) -> [St
     ]
 }
 
-fn created(of: &Dialect) -> [String; 3] {
-    let columns = "app address uid:n ticket:n name active:n";
+/// Makes room for the uid of a created user.
+fn before_created(of: &Dialect) -> [String; 2] {
     [
         // Another write of it, by its uid, may be under way, or its outcome is not known.
         of.rows(
-            columns,
+            CREATED,
             "UPDATE directory_users AS t SET
                 ticket = -abs(r.ticket),
                 state = 2,
@@ -145,30 +150,33 @@ fn created(of: &Dialect) -> [String; 3] {
         // Mesibo has just said whose id it is.
         of.delete(
             (USERS, "t"),
-            columns,
+            CREATED,
             &format!("{USERS} AS t ON {}", by("uid")),
             "t.address IS NULL OR t.address <> r.address",
         ),
-        // Without an intent it may have been deleted since.
-        of.rows(
-            columns,
-            "INSERT INTO directory_users AS t
-                (app, address, uid, ticket, name, active, state, check_at, created, changed)
-            SELECT app, address, uid, ticket, name, active, 1, {now}, {now}, {now}
-            FROM r WHERE true ORDER BY app, address
-            ON CONFLICT (app, address) DO UPDATE SET
-                uid = excluded.uid,
-                name = COALESCE(excluded.name, t.name),
-                active = COALESCE(excluded.active, t.active, 1),
-                state = {confirmed_if_ours},
-                ticket = {ticket},
-                check_at = {check_at},
-                checks = 0,
-                changed = excluded.changed",
-        )
-        // What is inserted has no other name here.
-        .replace("r.ticket", "excluded.ticket"),
     ]
+}
+
+fn created(of: &Dialect) -> String {
+    // Without an intent it may have been deleted since.
+    of.rows(
+        CREATED,
+        "INSERT INTO directory_users AS t
+            (app, address, uid, ticket, name, active, state, check_at, created, changed)
+        SELECT app, address, uid, ticket, name, active, 1, {now}, {now}, {now}
+        FROM r WHERE true {by_address}
+        ON CONFLICT (app, address) DO UPDATE SET
+            uid = excluded.uid,
+            name = COALESCE(excluded.name, t.name),
+            active = COALESCE(excluded.active, t.active, 1),
+            state = {confirmed_if_ours},
+            ticket = {ticket},
+            check_at = {check_at},
+            checks = 0,
+            changed = excluded.changed",
+    )
+    // What is inserted has no other name here.
+    .replace("r.ticket", "excluded.ticket")
 }
 
 fn existing(of: &Dialect) -> [String; 2] {
@@ -230,7 +238,7 @@ fn added(of: &Dialect, columns: &str, known: &str, state: i64) -> String {
             WHERE NOT EXISTS (
                 SELECT 1 FROM directory_users AS o
                 WHERE o.app = r.app AND o.uid = r.uid)
-            ORDER BY app, address
+            {{by_address}}
             ON CONFLICT DO NOTHING"
         ),
     )
