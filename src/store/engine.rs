@@ -85,10 +85,11 @@ impl<D: Database> Engine<D> {
             {
                 return false;
             }
+            let claims = self.waiting.has_claims();
+            let settlements = !self.waiting.settlements.is_empty();
             let next = [
-                self.claims_pause.next(self.waiting.has_claims(), now),
-                self.settlements_pause
-                    .next(!self.waiting.settlements.is_empty(), now),
+                claims.then(|| self.claims_pause.next(now)),
+                settlements.then(|| self.settlements_pause.next(now)),
             ];
             let Some(next) = next.into_iter().flatten().min() else {
                 match self.jobs.recv().await {

@@ -152,6 +152,10 @@ async fn run(parts: Parts, opened: oneshot::Sender<Result<(), OpenError>>) {
             Ok(file) => {
                 let _ = opened.send(Ok(()));
                 let checkpoints = tokio::spawn(sqlite::checkpoints(&file));
+                if let Some((handle, _)) = &parts.directory {
+                    let presence = file.presence();
+                    handle.gather_while(move || presence.is_alone());
+                }
                 let directory = sqlite::Directory::new(file.clone());
                 work(file.clone(), file, directory, parts).await;
                 checkpoints.abort();

@@ -17,9 +17,9 @@ pub(super) struct Pause {
 }
 
 impl Pause {
-    /// When something may be tried, if there is something.
-    pub(super) fn next(&self, is_wanted: bool, now: Instant) -> Option<Instant> {
-        is_wanted.then(|| self.until.unwrap_or(now))
+    /// When something may be tried.
+    pub(super) fn next(&self, now: Instant) -> Instant {
+        self.until.unwrap_or(now)
     }
 
     pub(super) fn allows(&self, now: Instant) -> bool {

@@ -1,6 +1,9 @@
 //! The way from the calls to the directory.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -12,7 +15,8 @@ use super::{
     Directory, Statements,
     entry::{GroupEntry, MemberEntry, UserEntry},
     finding::{Due, Finding},
-    jobs::{FetchJob, Job, Jobs, LookUpJob, RecordJob},
+    inbox::{Inbox, Job},
+    jobs::{FetchJob, Jobs, LookUpJob},
     progress::Progress,
     query::{GroupQuery, MemberQuery, UserKey, UserQuery, after, end_of},
     record::Record,
@@ -21,12 +25,9 @@ use super::{
 };
 use crate::store::{
     Error,
-    observer::{DirectoryResult, Event, Observer},
+    observer::Observer,
     reply::{self, Reply},
 };
-
-/// How many records may wait to be written.
-const MAX_WRITES: usize = 16_384;
 
 /// How many reads may wait.
 const MAX_READS: usize = 1_024;
@@ -36,16 +37,18 @@ const MAX_READS: usize = 1_024;
 pub(in crate::store) struct Handle(Arc<Inner>);
 
 struct Inner {
-    keeper: mpsc::UnboundedSender<Job>,
+    inbox: Arc<Inbox>,
+    /// Whether no other process reads what this one writes. Not known at the start.
+    is_alone: OnceLock<IsAlone>,
     reader: mpsc::UnboundedSender<FetchJob>,
     finder: mpsc::UnboundedSender<LookUpJob>,
-    writes: Arc<Semaphore>,
     reads: Arc<Semaphore>,
     statements: &'static Statements,
     timeout: Duration,
     observer: Arc<dyn Observer>,
-    progress: Progress,
 }
+
+type IsAlone = Box<dyn Fn() -> bool + Send + Sync>;
 
 impl Handle {
     pub(in crate::store) fn new(
@@ -53,19 +56,18 @@ impl Handle {
         timeout: Duration,
         observer: Arc<dyn Observer>,
     ) -> (Self, Jobs) {
-        let (keeper, records) = mpsc::unbounded_channel();
+        let (inbox, records) = Inbox::new(Arc::clone(&observer));
         let (reader, fetches) = mpsc::unbounded_channel();
         let (finder, look_ups) = mpsc::unbounded_channel();
         let handle = Self(Arc::new(Inner {
-            keeper,
+            inbox,
+            is_alone: OnceLock::new(),
             reader,
             finder,
-            writes: Arc::new(Semaphore::new(MAX_WRITES)),
             reads: Arc::new(Semaphore::new(MAX_READS)),
             statements,
             timeout,
             observer,
-            progress: Progress::new(),
         }));
         let jobs = Jobs {
             records,
@@ -75,17 +77,26 @@ impl Handle {
         (handle, jobs)
     }
 
+    /// Lets calls not wait for outcomes that Mesibo can be asked for, while no other process
+    /// reads what this one writes.
+    pub(in crate::store) fn gather_while(
+        &self,
+        is_alone: impl Fn() -> bool + Send + Sync + 'static,
+    ) {
+        let _ = self.0.is_alone.set(Box::new(is_alone));
+    }
+
     /// Writes what waits, for at most the store's time limit, and ends the directory.
     pub(in crate::store) fn close(&self) -> oneshot::Receiver<()> {
         let (reply, closed) = oneshot::channel();
         let deadline = Instant::now() + self.0.timeout;
-        let _ = self.0.keeper.send(Job::Close(deadline, reply));
+        self.0.inbox.tell(Job::Close(deadline, reply));
         closed
     }
 
     /// How many records wait to be written.
     pub(in crate::store) fn backlog(&self) -> usize {
-        MAX_WRITES - self.0.writes.available_permits()
+        self.0.inbox.backlog()
     }
 
     pub(super) fn observer(&self) -> &Arc<dyn Observer> {
@@ -102,43 +113,27 @@ impl Handle {
 
     /// Resolves once what calls have not waited for is written, or cannot be for now.
     pub(in crate::store) async fn caught_up(&self) {
-        self.0.progress.caught_up().await;
+        self.0.inbox.caught_up().await;
     }
 
     pub(super) fn progress(&self) -> &Progress {
-        &self.0.progress
-    }
-
-    fn record(&self, record: Record, written: Reply<()>) {
-        match Arc::clone(&self.0.writes).try_acquire_owned() {
-            Ok(place) => {
-                self.0.progress.record();
-                let _ = self.0.keeper.send(Job::Record(RecordJob {
-                    record,
-                    written,
-                    _place: place,
-                }));
-            }
-            Err(_) => self
-                .0
-                .observer
-                .observe(Event::Directory(DirectoryResult::Lost)),
-        }
+        self.0.inbox.progress()
     }
 
     /// Writes an intent. Whether that was in time is the answer.
     async fn intend(&self, recorded: Recorded, lease: Duration) -> bool {
         let (written, is_written) = reply::channel();
         let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 2);
-        self.record(Record::Begin { recorded, lease }, written);
-        if self.0.progress.is_down() {
+        let begin = Record::Begin { recorded, lease };
+        self.0.inbox.record(begin, written, false);
+        if self.progress().is_down() {
             return false;
         }
         matches!(timeout(self.0.timeout, is_written).await, Ok(Ok(())))
     }
 
     fn note(&self, record: Record) {
-        self.record(record, reply::unawaited());
+        self.0.inbox.record(record, reply::unawaited(), false);
     }
 
     async fn fetch(&self, sql: &'static str, binds: Vec<Bind>, writes: bool) -> Fetched {
@@ -221,11 +216,11 @@ type Fetched = Result<Vec<Row>, Error>;
 
 impl Sink for Handle {
     fn settle(&self, recorded: Recorded, fate: Fate, written: Reply<()>) {
-        if self.0.statements.is_shared || !recorded.write.is_found_again() {
-            return self.record(Record::End { recorded, fate }, written);
-        }
-        self.record(Record::End { recorded, fate }, reply::unawaited());
-        self.0.progress.hold_reads();
+        let is_alone = || self.0.is_alone.get().is_some_and(|is_alone| is_alone());
+        let gathers = recorded.write.is_found_again() && is_alone();
+        let written = if gathers { reply::unawaited() } else { written };
+        let end = Record::End { recorded, fate };
+        self.0.inbox.record(end, written, gathers);
     }
 }
 

@@ -1,15 +1,12 @@
-//! What calls want of the directory, on its way to the store's thread. Each job holds a place
-//! of those that may wait, until it is dropped.
+//! What calls want to read of the directory, on its way to the store's thread. Each job holds a
+//! place of those that may wait, until it is dropped.
 
 use std::sync::Arc;
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc::UnboundedReceiver, oneshot},
-    time::Instant,
-};
+use tokio::sync::{OwnedSemaphorePermit, mpsc::UnboundedReceiver};
 
 use super::{
-    record::Record,
+    inbox::Receiver,
     rows::{Bind, Fetch, Row},
 };
 use crate::store::{Error, reply::Reply};
@@ -17,23 +14,9 @@ use crate::store::{Error, reply::Reply};
 /// The jobs of a directory, for its keeper and its readers. Whoever writes is not woken by
 /// what is to be read.
 pub(in crate::store) struct Jobs {
-    pub(super) records: UnboundedReceiver<Job>,
+    pub(super) records: Receiver,
     pub(super) fetches: UnboundedReceiver<FetchJob>,
     pub(super) look_ups: UnboundedReceiver<LookUpJob>,
-}
-
-/// A job for the keeper.
-pub(super) enum Job {
-    Record(RecordJob),
-    /// Nothing comes after it, and nothing is written after this time.
-    Close(Instant, oneshot::Sender<()>),
-}
-
-/// A record to be written.
-pub(super) struct RecordJob {
-    pub(super) _place: OwnedSemaphorePermit,
-    pub(super) record: Record,
-    pub(super) written: Reply<()>,
 }
 
 /// A read of rows.

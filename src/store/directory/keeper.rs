@@ -1,10 +1,10 @@
 //! Writes what calls have recorded, and reads for them.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use tokio::{
     select,
-    sync::{mpsc::UnboundedReceiver, oneshot},
+    sync::oneshot,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -12,10 +12,11 @@ use tokio::{
 use super::{
     batch::Batch,
     handle::Handle,
-    jobs::{Job, Jobs, RecordJob},
+    inbox::{Job, Receiver},
+    jobs::Jobs,
     reader,
-    record::size_of,
     rows::Backend,
+    waiting::{Waiting, Waits},
 };
 use crate::store::{
     database::{Failure, MAX_BATCH},
@@ -24,15 +25,12 @@ use crate::store::{
     reply::Replies,
 };
 
-/// How many rows are written together. A record with more goes alone.
-const MAX_ROWS: usize = 1_024;
-
 /// What the keeper has taken in.
 struct Keeper<B> {
     backend: Arc<B>,
     handle: Handle,
-    jobs: UnboundedReceiver<Job>,
-    waiting: VecDeque<RecordJob>,
+    jobs: Receiver,
+    waiting: Waiting,
     pause: Pause,
     /// Whether anything waits since the database failed.
     is_behind: bool,
@@ -59,7 +57,7 @@ pub(in crate::store) async fn keep(backend: impl Backend, handle: Handle, jobs: 
         backend,
         handle,
         jobs: jobs.records,
-        waiting: VecDeque::new(),
+        waiting: Waiting::default(),
         pause: Pause::default(),
         is_behind: false,
         most: MAX_BATCH,
@@ -79,27 +77,32 @@ impl<B: Backend> Keeper<B> {
     /// is closed, and all is written or given up.
     async fn collect(&mut self) -> bool {
         loop {
-            while let Ok(job) = self.jobs.try_recv() {
-                self.take_in(job);
+            loop {
+                let jobs = self.jobs.take();
+                if jobs.is_empty() {
+                    break;
+                }
+                for job in jobs {
+                    self.take_in(job);
+                }
             }
             let now = Instant::now();
-            if let Some((deadline, _)) = &self.closing
-                && (self.waiting.is_empty() || now >= *deadline)
-            {
-                return false;
-            }
-            let Some(next) = self.pause.next(!self.waiting.is_empty(), now) else {
-                match self.jobs.recv().await {
-                    Some(job) => self.take_in(job),
-                    None => return false,
+            if let Some((deadline, _)) = &self.closing {
+                if self.waiting.is_empty() || now >= *deadline {
+                    return false;
                 }
+                self.waiting.hurry();
+            }
+            let due = self.waiting.due(now);
+            let Some(next) = due.map(|due| due.max(self.pause.next(now))) else {
+                self.jobs.filled().await;
                 continue;
             };
             if next <= now {
                 return true;
             }
             select! {
-                Some(job) = self.jobs.recv() => self.take_in(job),
+                () = self.jobs.filled() => {}
                 () = sleep_until(next) => {}
             }
         }
@@ -107,7 +110,8 @@ impl<B: Backend> Keeper<B> {
 
     fn take_in(&mut self, job: Job) {
         match job {
-            Job::Record(record) => self.waiting.push_back(record),
+            Job::Record(record) => self.waiting.add(record),
+            Job::Hurry => self.waiting.hurry(),
             Job::Close(deadline, done) => {
                 self.jobs.close();
                 self.closing = Some((deadline, done));
@@ -116,9 +120,8 @@ impl<B: Backend> Keeper<B> {
     }
 
     async fn write(&mut self) {
-        let records = self.waiting.iter().map(|job| &job.record);
-        let size = size_of(records.take(self.most), MAX_ROWS);
-        let records = self.waiting.iter().map(|job| &job.record).take(size);
+        let batch = self.waiting.take(self.most, Instant::now());
+        let records = batch.iter().map(|waits| &waits.job.record);
         let steps = Batch::steps(self.handle.statements(), records);
         let start = Instant::now();
         let result = if steps.is_empty() {
@@ -130,48 +133,51 @@ impl<B: Backend> Keeper<B> {
             Ok(()) => {
                 if !steps.is_empty() {
                     self.handle.observer().observe(Event::Wrote {
-                        rows: size,
+                        rows: batch.len(),
                         took: start.elapsed(),
                     });
                 }
                 self.pause.worked("the directory");
                 self.handle.progress().set_down(false);
                 self.most = MAX_BATCH;
-                self.end(size, DirectoryResult::Written);
+                self.end(batch, DirectoryResult::Written);
                 if self.is_behind && self.waiting.is_empty() {
                     self.is_behind = false;
                     tracing::info!("the directory has written what waited for it");
                 }
             }
-            Err(failure) => self.failed(size, &failure),
+            Err(failure) => self.failed(batch, &failure),
         }
     }
 
     /// What the database refuses by itself is lost. It is found by trying one at a time.
-    fn failed(&mut self, size: usize, failure: &Failure) {
+    fn failed(&mut self, batch: Vec<Waits>, failure: &Failure) {
         self.handle.observer().observe(Event::Failed);
-        if failure.is_of_data && size == 1 {
+        if failure.is_of_data && batch.len() == 1 {
             tracing::error!(cause = %failure.cause, "a record of the directory is lost");
-            self.end(1, DirectoryResult::Lost);
+            self.end(batch, DirectoryResult::Lost);
             return;
         }
         if failure.is_of_data {
             self.most = 1;
         }
+        self.waiting.put_back(batch);
         self.is_behind = true;
         self.pause.failed("the directory", failure);
         self.handle.progress().set_down(true);
     }
 
-    fn end(&mut self, size: usize, result: DirectoryResult) {
+    fn end(&mut self, batch: Vec<Waits>, result: DirectoryResult) {
         let mut replies = Replies::default();
-        for job in self.waiting.drain(..size) {
+        let mut held = 0;
+        for Waits { job, .. } in batch {
             self.handle.observer().observe(Event::Directory(result));
+            held += usize::from(job.gathers);
             if result == DirectoryResult::Written {
                 replies.add(job.written, ());
             }
         }
-        self.handle.progress().end(size);
+        self.handle.progress().end(held);
         replies.send();
     }
 }

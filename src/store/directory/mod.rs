@@ -15,6 +15,7 @@ mod entry;
 mod existing;
 mod finding;
 mod handle;
+mod inbox;
 mod jobs;
 mod keeper;
 mod progress;
@@ -23,6 +24,7 @@ mod reader;
 mod record;
 mod rows;
 mod sql;
+mod waiting;
 mod write;
 
 use std::{sync::Arc, time::Duration};

@@ -1,6 +1,6 @@
 //! What is to be written, and what of it can be written together.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{hash::BuildHasher, iter, sync::Arc};
 
 use super::{
     finding::{Due, Finding},
@@ -41,18 +41,18 @@ pub(super) enum Record {
 
 /// What an entry is known by, with its app. Records of the same entry are never written
 /// together: the second needs what the first has written.
-#[derive(Debug, PartialEq, Eq, Hash)]
-enum Subject {
-    Uid(Arc<str>, u64),
-    Address(Arc<str>, String),
-    Gid(Arc<str>, u64),
+#[derive(Hash)]
+enum Subject<'a> {
+    Uid(&'a str, u64),
+    Address(&'a str, &'a str),
+    Gid(&'a str, u64),
     Ticket(i64),
     Row(i64),
 }
 
 impl Record {
     /// How many rows it is, about.
-    fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         match self {
             Self::Begin { recorded, .. } | Self::End { recorded, .. } => match &*recorded.write {
                 Write::CreateGroup { members, .. }
@@ -66,66 +66,49 @@ impl Record {
         }
     }
 
-    fn subjects(&self) -> Vec<Subject> {
+    /// What it is about, as hashes.
+    pub(super) fn subjects(&self, hashes: &impl BuildHasher) -> Vec<u64> {
+        let hash = |subject: Subject<'_>| hashes.hash_one(subject);
         match self {
-            Self::Begin { recorded, .. } => subjects(recorded, None),
+            Self::Begin { recorded, .. } => subjects(recorded, None).map(hash).collect(),
             Self::End { recorded, fate } => match fate {
-                Fate::Done { id } => subjects(recorded, *id),
-                _ => subjects(recorded, None),
+                Fate::Done { id } => subjects(recorded, *id).map(hash).collect(),
+                _ => subjects(recorded, None).map(hash).collect(),
             },
             Self::SawUsers { app, users, .. } => {
                 let subjects = users.iter().flat_map(|user| {
                     [
-                        Subject::Uid(Arc::clone(app), user.uid),
-                        Subject::Address(Arc::clone(app), user.address.clone()),
+                        Subject::Uid(app, user.uid),
+                        Subject::Address(app, &user.address),
                     ]
                 });
-                subjects.collect()
+                subjects.map(hash).collect()
             }
-            Self::SawMembers { app, gid, .. } => vec![Subject::Gid(Arc::clone(app), *gid)],
-            Self::MissedUser { app, uid } => vec![Subject::Uid(Arc::clone(app), *uid)],
-            Self::Resolve { due, .. } => vec![Subject::Row(due.id)],
+            Self::SawMembers { app, gid, .. } => vec![hash(Subject::Gid(app, *gid))],
+            Self::MissedUser { app, uid } => vec![hash(Subject::Uid(app, *uid))],
+            Self::Resolve { due, .. } => vec![hash(Subject::Row(due.id))],
         }
     }
 }
 
-fn subjects(recorded: &Recorded, id: Option<u64>) -> Vec<Subject> {
-    let app = || Arc::clone(&recorded.app);
-    match &*recorded.write {
-        Write::CreateUser { address, .. } => {
-            let mut subjects = vec![Subject::Address(app(), address.clone())];
-            subjects.extend(id.map(|uid| Subject::Uid(app(), uid)));
-            subjects
-        }
+fn subjects(recorded: &Recorded, id: Option<u64>) -> impl Iterator<Item = Subject<'_>> {
+    let app = &*recorded.app;
+    let (subject, made) = match &*recorded.write {
+        Write::CreateUser { address, .. } => (
+            Subject::Address(app, address),
+            id.map(|uid| Subject::Uid(app, uid)),
+        ),
         Write::EditUser { uid, .. } | Write::DeleteUser { uid } | Write::UserToken { uid, .. } => {
-            vec![Subject::Uid(app(), *uid)]
+            (Subject::Uid(app, *uid), None)
         }
-        Write::CreateGroup { .. } => {
-            let mut subjects = vec![Subject::Ticket(recorded.ticket)];
-            subjects.extend(id.map(|gid| Subject::Gid(app(), gid)));
-            subjects
-        }
+        Write::CreateGroup { .. } => (
+            Subject::Ticket(recorded.ticket),
+            id.map(|gid| Subject::Gid(app, gid)),
+        ),
         Write::EditGroup { gid, .. }
         | Write::DeleteGroup { gid }
         | Write::AddMembers { gid, .. }
-        | Write::RemoveMembers { gid, .. } => vec![Subject::Gid(app(), *gid)],
-    }
-}
-
-/// Takes records from the front that can be written together.
-pub(super) fn size_of<'a>(records: impl Iterator<Item = &'a Record>, most_rows: usize) -> usize {
-    let mut taken = HashSet::new();
-    let mut rows = 0;
-    let mut size = 0;
-    for record in records {
-        rows += record.rows();
-        let subjects = record.subjects();
-        let is_free = !subjects.iter().any(|subject| taken.contains(subject));
-        if size > 0 && (rows > most_rows || !is_free) {
-            break;
-        }
-        taken.extend(subjects);
-        size += 1;
-    }
-    size
+        | Write::RemoveMembers { gid, .. } => (Subject::Gid(app, *gid), None),
+    };
+    iter::once(subject).chain(made)
 }

@@ -5,6 +5,7 @@ mod connect;
 mod directory;
 mod link;
 mod open;
+mod presence;
 mod scopes;
 mod sql;
 
@@ -19,7 +20,7 @@ pub(super) use self::{
     directory::Directory,
     open::{inspect, open},
 };
-use self::{link::Link, scopes::Scopes};
+use self::{link::Link, presence::Presence, scopes::Scopes};
 use super::{
     Config, Key,
     database::{Answers, Batch, Database, Failure, SWEEP_BATCH, Seen, Sweep},
@@ -36,17 +37,23 @@ pub(super) struct Sqlite {
     scopes: Scopes,
     /// Told of what was written.
     written: Arc<Notify>,
+    presence: Arc<Presence>,
 }
 
 impl Sqlite {
-    fn new(file: &Path, config: &Config) -> Self {
+    fn new(file: &Path, config: &Config, presence: Presence) -> Self {
         Self {
             writer: Link::new(file, Duration::ZERO),
             timeout: config.timeout,
             retention_ms: i64::try_from(config.retention.as_millis()).unwrap_or(i64::MAX / 2),
             scopes: Scopes::default(),
             written: Arc::default(),
+            presence: Arc::new(presence),
         }
+    }
+
+    pub(super) fn presence(&self) -> Arc<Presence> {
+        Arc::clone(&self.presence)
     }
 
     /// Uses the connection that writes. `work` is done again while another process has the

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     Sqlite,
     connect::{PAUSE, bare, refused, unlocked},
+    presence::Presence,
 };
 use crate::store::{
     Config, OpenError, Schema,
@@ -39,12 +40,20 @@ const MIGRATIONS_TABLE: &str = "
         execution_time BIGINT NOT NULL
     )";
 
+/// How long a process that comes to others waits: until they have written what calls have not
+/// waited for, as they may while they are alone.
+const ARRIVAL: Duration = Duration::from_millis(200);
+
 /// Opens the file, or creates it, and brings its schema up to date. A file that is locked is
 /// waited for: another process may be at the same.
 pub(in crate::store) async fn open(file: &Path, config: &Config) -> Result<Sqlite, OpenError> {
     let denied = |error: io::Error| OpenError::Denied(format!("{}: {error}", file.display()));
     create(file).map_err(denied)?;
-    let sqlite = Sqlite::new(file, config);
+    let presence = Presence::of(file).map_err(denied)?;
+    if !presence.is_alone() {
+        sleep(ARRIVAL).await;
+    }
+    let sqlite = Sqlite::new(file, config, presence);
     let until = Instant::now() + config.open_timeout();
     loop {
         let migrated = sqlite.writer.with(|connection| Ok(migrate(connection)));

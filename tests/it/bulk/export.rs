@@ -59,6 +59,9 @@ impl Directory {
         let server = directory.serve();
         let imported = run(&server, &["import", "users", fixture.file()]);
         assert!(imported.status.success(), "{imported:?}");
+        // One that is killed leaves the last of them to be looked up.
+        server.signal("TERM");
+        server.wait();
         directory
     }
 

@@ -20,8 +20,6 @@ pub(super) struct Dialect {
     /// Whether statements that run side by side lock one row after the other: all do in the
     /// same order.
     locks_rows: bool,
-    /// Whether other servers read what this one writes.
-    pub(super) is_shared: bool,
 }
 
 pub(super) const SQLITE: Dialect = Dialect {
@@ -32,7 +30,6 @@ pub(super) const SQLITE: Dialect = Dialect {
     now: "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)",
     skip_locked: "",
     locks_rows: false,
-    is_shared: false,
 };
 
 pub(super) const POSTGRES: Dialect = Dialect {
@@ -42,7 +39,6 @@ pub(super) const POSTGRES: Dialect = Dialect {
     now: "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint)",
     skip_locked: "FOR UPDATE SKIP LOCKED",
     locks_rows: true,
-    is_shared: true,
 };
 
 /// Whether an entry is as this write left it: no other was under way when it began, and none

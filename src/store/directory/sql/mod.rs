@@ -44,8 +44,6 @@ pub(super) mod fate {
 /// The statements of one database.
 #[derive(Debug)]
 pub(in crate::store) struct Statements {
-    /// See [`Dialect::is_shared`].
-    pub(super) is_shared: bool,
     pub(super) users: UserStatements,
     pub(super) groups: GroupStatements,
     pub(super) members: MemberStatements,
@@ -61,7 +59,6 @@ pub(in crate::store) static POSTGRES_STATEMENTS: LazyLock<Statements> =
 impl Statements {
     fn new(of: &Dialect) -> Self {
         Self {
-            is_shared: of.is_shared,
             users: UserStatements::new(of),
             groups: GroupStatements::new(of),
             members: MemberStatements::new(of),
