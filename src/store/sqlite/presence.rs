@@ -12,8 +12,8 @@ use rustix::{
     process::{Flock, FlockType, fcntl_getlk},
 };
 
-/// A lock, shared by all processes that have the file open, of a file beside it: to close a
-/// file twice opened would take SQLite's own locks away.
+/// A lock that all processes share which have the file open. It is of a file beside it: closing
+/// a file takes all locks of it from a process, and those of the file itself are SQLite's.
 pub(in crate::store) struct Presence(File);
 
 impl Presence {
@@ -30,8 +30,7 @@ impl Presence {
         Ok(Self(lock))
     }
 
-    /// Whether no other process has the file open. What another one that comes now reads may
-    /// be what this one has written before.
+    /// Whether no other process has the file open. One that comes later waits before it reads.
     pub(in crate::store) fn is_alone(&self) -> bool {
         let all = Flock::from(FlockType::WriteLock);
         matches!(fcntl_getlk(&self.0, &all), Ok(None))

@@ -25,7 +25,7 @@ pub(super) struct Dialect {
 pub(super) const SQLITE: Dialect = Dialect {
     parameter: "?",
     each: "jsonb_each(?1)",
-    // Its values have types, and a path that is a number would be made a text for each.
+    // Its values keep their types. A path, for SQLite makes one of a number for each value.
     entry: "value->>'$[{n}]'",
     now: "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)",
     skip_locked: "",
