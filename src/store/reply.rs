@@ -1,5 +1,6 @@
-//! Replies of the store's thread to calls of others. Those of a batch go together: each thread
-//! is woken once for all of its calls, and not once for each.
+//! Replies of the store's thread to calls of others, and what wakes it for these. Those of a
+//! batch go together: each thread is woken once for all of its calls, and not once for each, and
+//! wakes the store's thread once for what is ready to run.
 
 use std::{
     cell::RefCell,
@@ -37,7 +38,11 @@ struct Home {
 type Delivery = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
-struct Arrived(Vec<Delivery>);
+struct Arrived {
+    deliveries: Vec<Delivery>,
+    /// Whom to wake.
+    wakes: Vec<Arc<Notify>>,
+}
 
 /// The end of a home, with that of its runtime.
 struct Leaving(Arc<Home>);
@@ -54,6 +59,15 @@ pub(super) fn unawaited<T>() -> Reply<T> {
     Reply {
         sender: oneshot::channel().0,
         home: None,
+    }
+}
+
+/// Wakes somebody once the tasks that are ready on this thread have had their turn: those that
+/// have something for the same are many at times.
+pub(super) fn wake_after_others(whom: &Arc<Notify>) {
+    match Home::here() {
+        Some(home) => home.wake(whom),
+        None => whom.notify_one(),
     }
 }
 
@@ -122,7 +136,24 @@ impl Home {
     }
 
     fn deliver(&self, deliveries: Vec<Delivery>) {
-        self.with(|arrived| arrived.extend(deliveries));
+        self.with(|arrived| arrived.deliveries.extend(deliveries));
+        self.arrived();
+    }
+
+    fn wake(&self, whom: &Arc<Notify>) {
+        let is_new = self.with(|Arrived { wakes, .. }| {
+            let is_new = wakes.iter().all(|other| !Arc::ptr_eq(other, whom));
+            if is_new {
+                wakes.push(Arc::clone(whom));
+            }
+            is_new
+        });
+        if is_new {
+            self.arrived();
+        }
+    }
+
+    fn arrived(&self) {
         self.notify.notify_one();
         // What came after the task's last look.
         if self.is_gone() {
@@ -131,14 +162,18 @@ impl Home {
     }
 
     fn hand_out(&self) {
-        for deliver in self.with(mem::take) {
+        let Arrived { deliveries, wakes } = self.with(mem::take);
+        for deliver in deliveries {
             deliver();
+        }
+        for whom in wakes {
+            whom.notify_one();
         }
     }
 
-    fn with<R>(&self, act: impl FnOnce(&mut Vec<Delivery>) -> R) -> R {
+    fn with<R>(&self, act: impl FnOnce(&mut Arrived) -> R) -> R {
         let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-        act(&mut arrived.0)
+        act(&mut arrived)
     }
 }
 
@@ -160,7 +195,10 @@ impl Drop for Leaving {
 
 impl std::fmt::Debug for Arrived {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Arrived").field(&self.0.len()).finish()
+        f.debug_struct("Arrived")
+            .field("deliveries", &self.deliveries.len())
+            .field("wakes", &self.wakes.len())
+            .finish()
     }
 }
 
@@ -168,8 +206,11 @@ impl std::fmt::Debug for Arrived {
 mod tests {
     use std::{thread, time::Duration};
 
-    use futures_util::future::join_all;
-    use tokio::runtime::{Builder, Runtime};
+    use futures_util::{FutureExt as _, future::join_all};
+    use tokio::{
+        runtime::{Builder, Runtime},
+        task::yield_now,
+    };
 
     use super::*;
 
@@ -201,6 +242,27 @@ mod tests {
             assert!(parks < CALLS / 10, "{parks}");
             store.join().unwrap();
         });
+    }
+
+    #[test]
+    fn the_store_is_woken_once_for_the_tasks_that_are_ready() {
+        let woken = Arc::new(Notify::new());
+        let is_woken = || woken.notified().now_or_never().is_some();
+        runtime().block_on(async {
+            for _ in 0..CALLS {
+                wake_after_others(&woken);
+                assert!(!is_woken());
+            }
+            yield_now().await;
+            assert!(is_woken());
+            yield_now().await;
+            assert!(!is_woken());
+            wake_after_others(&woken);
+        });
+        // With the end of the runtime.
+        assert!(is_woken());
+        wake_after_others(&woken);
+        assert!(is_woken());
     }
 
     #[test]

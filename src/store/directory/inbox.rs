@@ -13,7 +13,7 @@ use tokio::{
 use super::{progress::Progress, record::Record};
 use crate::store::{
     observer::{DirectoryResult, Event, Observer},
-    reply::Reply,
+    reply::{self, Reply},
 };
 
 /// How many records may wait to be written.
@@ -44,7 +44,7 @@ pub(super) struct RecordJob {
 /// wait does not.
 pub(super) struct Inbox {
     contents: Mutex<Contents>,
-    filled: Notify,
+    filled: Arc<Notify>,
     places: Arc<Semaphore>,
     progress: Progress,
     observer: Arc<dyn Observer>,
@@ -66,7 +66,7 @@ impl Inbox {
     pub(super) fn new(observer: Arc<dyn Observer>) -> (Arc<Self>, Receiver) {
         let inbox = Arc::new(Self {
             contents: Mutex::default(),
-            filled: Notify::new(),
+            filled: Arc::default(),
             places: Arc::new(Semaphore::new(MAX_RECORDS)),
             progress: Progress::default(),
             observer,
@@ -88,7 +88,7 @@ impl Inbox {
         }));
         // The first that gathers has the keeper set a time, and enough are written at once.
         if !gathers || matches!(self.progress.left(gathered), 1 | ENOUGH) {
-            self.filled.notify_one();
+            reply::wake_after_others(&self.filled);
         }
     }
 
