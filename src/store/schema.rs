@@ -2,7 +2,7 @@
 
 use sqlx::{
     SqlSafeStr as _,
-    migrate::{MigrateError, Migration, MigrationType, Migrator},
+    migrate::{Migration, MigrationType, Migrator},
 };
 
 use super::error::OpenError;
@@ -58,17 +58,4 @@ pub(super) fn found(applied: Option<i64>, migrator: &Migrator) -> Result<Schema,
         (State::Outdated, Some(_)) => Schema::Older,
         (State::Outdated, None) => Schema::Missing,
     })
-}
-
-/// Why a migration failed. `of_driver` reads the database's own errors.
-pub(super) fn failed(
-    error: MigrateError,
-    of_driver: impl FnOnce(&sqlx::Error) -> OpenError,
-) -> OpenError {
-    match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            of_driver(&error)
-        }
-        error => OpenError::Failed(error.to_string()),
-    }
 }

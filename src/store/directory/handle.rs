@@ -86,6 +86,10 @@ impl Handle {
         let _ = self.0.is_alone.set(Box::new(is_alone));
     }
 
+    fn is_alone(&self) -> bool {
+        self.0.is_alone.get().is_some_and(|is_alone| is_alone())
+    }
+
     /// Writes what waits, for at most the store's time limit, and ends the directory.
     pub(in crate::store) fn close(&self) -> oneshot::Receiver<()> {
         let (reply, closed) = oneshot::channel();
@@ -125,7 +129,7 @@ impl Handle {
         let (written, is_written) = reply::channel();
         let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 2);
         let begin = Record::Begin { recorded, lease };
-        self.0.inbox.record(begin, written, false);
+        self.0.inbox.record(begin, written);
         if self.progress().is_down() {
             return false;
         }
@@ -133,7 +137,7 @@ impl Handle {
     }
 
     fn note(&self, record: Record) {
-        self.0.inbox.record(record, reply::unawaited(), false);
+        self.0.inbox.record(record, reply::unawaited());
     }
 
     async fn fetch(&self, sql: &'static str, binds: Vec<Bind>, writes: bool) -> Fetched {
@@ -216,11 +220,13 @@ type Fetched = Result<Vec<Row>, Error>;
 
 impl Sink for Handle {
     fn settle(&self, recorded: Recorded, fate: Fate, written: Reply<()>) {
-        let is_alone = || self.0.is_alone.get().is_some_and(|is_alone| is_alone());
-        let gathers = recorded.write.is_found_again() && is_alone();
-        let written = if gathers { reply::unawaited() } else { written };
+        let gathers = recorded.write.is_found_again() && self.is_alone();
         let end = Record::End { recorded, fate };
-        self.0.inbox.record(end, written, gathers);
+        if gathers {
+            self.0.inbox.gather(end);
+        } else {
+            self.0.inbox.record(end, written);
+        }
     }
 }
 

@@ -74,8 +74,17 @@ impl Inbox {
         (Arc::clone(&inbox), Receiver(inbox))
     }
 
-    /// Has a record written. What there is no room for is lost. `gathers`: see [`RecordJob`].
-    pub(super) fn record(&self, record: Record, written: Reply<()>, gathers: bool) {
+    /// Has a record written. What there is no room for is lost.
+    pub(super) fn record(&self, record: Record, written: Reply<()>) {
+        self.accept(record, written, false);
+    }
+
+    /// Has a record written that no call waits for, but reads do.
+    pub(super) fn gather(&self, record: Record) {
+        self.accept(record, reply::unawaited(), true);
+    }
+
+    fn accept(&self, record: Record, written: Reply<()>, gathers: bool) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             let lost = Event::Directory(DirectoryResult::Lost);
             return self.observer.observe(lost);

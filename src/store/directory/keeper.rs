@@ -77,14 +77,12 @@ impl<B: Backend> Keeper<B> {
     /// is closed, and all is written or given up.
     async fn collect(&mut self) -> bool {
         loop {
-            loop {
-                let jobs = self.jobs.take();
-                if jobs.is_empty() {
-                    break;
-                }
+            let jobs = self.jobs.take();
+            if !jobs.is_empty() {
                 for job in jobs {
                     self.take_in(job);
                 }
+                continue;
             }
             let now = Instant::now();
             if let Some((deadline, _)) = &self.closing {

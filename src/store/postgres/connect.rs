@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Error, Executor as _, PgConnection,
     error::ErrorKind,
-    migrate::Migrator,
+    migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode},
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -159,7 +159,12 @@ async fn run(migrator: &Migrator, connection: &mut PgConnection) -> Result<(), O
     migrator
         .run_direct(None, connection, false)
         .await
-        .map_err(|error| schema::failed(error, refused))
+        .map_err(|error| match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                refused(&error)
+            }
+            error => OpenError::Failed(error.to_string()),
+        })
 }
 
 /// Whether rows can be written.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::store::{OpenError, database::Failure};
 
 /// The pause before a file that is locked is tried again.
-pub(super) const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// How many pages the write-ahead log may have before a commit moves them into the file by
 /// itself.
@@ -65,8 +65,10 @@ pub(super) async fn unlocked<T>(
 /// What an error means while the file is being opened.
 pub(super) fn refused(error: &Error) -> OpenError {
     let text = error.to_string();
+    if is_locked(error) {
+        return OpenError::Unreachable(text);
+    }
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Unreachable(text),
         Some(ErrorCode::ReadOnly) => OpenError::ReadOnly,
         Some(
             ErrorCode::PermissionDenied

@@ -2,14 +2,14 @@
 
 use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
 
-use rusqlite::{Connection, Error, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use rustix::fs::{Access, access};
 use sqlx::migrate::{MigrateError, Migrator};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::{
     Sqlite,
-    connect::{PAUSE, bare, refused, unlocked},
+    connect::{bare, refused, unlocked},
     presence::Presence,
 };
 use crate::store::{
@@ -54,14 +54,9 @@ pub(in crate::store) async fn open(file: &Path, config: &Config) -> Result<Sqlit
         sleep(ARRIVAL).await;
     }
     let sqlite = Sqlite::new(file, config, presence);
-    let until = Instant::now() + config.open_timeout();
-    loop {
-        let migrated = sqlite.writer.with(|connection| Ok(migrate(connection)));
-        match migrated.unwrap_or_else(|error| Err(refused(&error))) {
-            Err(OpenError::Unreachable(_)) if Instant::now() < until => sleep(PAUSE).await,
-            migrated => return migrated.map(|()| sqlite),
-        }
-    }
+    let migrated = unlocked(config.open_timeout(), || sqlite.writer.with(migrate)).await;
+    migrated.map_err(|error| refused(&error))??;
+    Ok(sqlite)
 }
 
 /// Looks at the schema of a file, and whether it can be written, without changing it.
@@ -98,29 +93,25 @@ fn create(file: &Path) -> io::Result<()> {
     }
 }
 
-/// Without a write-ahead log, readers would block writers.
-fn check_journal(connection: &Connection) -> Result<(), OpenError> {
-    let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
-    if mode.map_err(|error| refused(&error))? == "wal" {
-        return Ok(());
+/// Brings the schema up to date. SQLite's errors are apart from what is wrong with the file.
+fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), OpenError>> {
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode != "wal" {
+        // Readers would block writers.
+        let error = "its file system does not allow a write-ahead log";
+        return Ok(Err(OpenError::Failed(error.into())));
     }
-    let error = "its file system does not allow a write-ahead log";
-    Err(OpenError::Failed(error.into()))
-}
-
-fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
-    check_journal(connection)?;
-    let refused = |error: Error| refused(&error);
     let migrator = schema::migrator(&MIGRATIONS);
     // The lock that every writer takes is the lock of the migration.
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(refused)?;
-    let applied = applied(&transaction).map_err(refused)?;
-    if schema::state(applied, &migrator)? == State::Outdated {
-        run(&migrator, &transaction)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let migrated = match schema::state(applied(&transaction)?, &migrator) {
+        Ok(State::Outdated) => run(&migrator, &transaction)?,
+        state => state.map(drop),
+    };
+    if migrated.is_ok() {
+        transaction.commit()?;
     }
-    transaction.commit().map_err(refused)
+    Ok(migrated)
 }
 
 fn applied(connection: &Connection) -> rusqlite::Result<Option<i64>> {
@@ -136,41 +127,33 @@ fn applied(connection: &Connection) -> rusqlite::Result<Option<i64>> {
     connection.query_row(newest, [], |row| row.get(0))
 }
 
-fn run(migrator: &Migrator, connection: &Connection) -> Result<(), OpenError> {
-    let refused = |error: Error| refused(&error);
-    connection
-        .execute_batch(MIGRATIONS_TABLE)
-        .map_err(refused)?;
+fn run(migrator: &Migrator, connection: &Connection) -> rusqlite::Result<Result<(), OpenError>> {
+    connection.execute_batch(MIGRATIONS_TABLE)?;
     for migration in migrator.iter() {
         let version = migration.version;
-        let applied = connection
+        let applied: Option<Vec<u8>> = connection
             .query_row(
                 "SELECT checksum FROM mesibo_grpc_migrations WHERE version = ?1",
                 [version],
-                |row| row.get::<_, Vec<u8>>(0),
+                |row| row.get(0),
             )
-            .optional()
-            .map_err(refused)?;
+            .optional()?;
         match applied {
             Some(checksum) if *checksum == *migration.checksum => {}
             Some(_) => {
                 let error = MigrateError::VersionMismatch(version);
-                return Err(OpenError::Failed(error.to_string()));
+                return Ok(Err(OpenError::Failed(error.to_string())));
             }
             None => {
-                connection
-                    .execute_batch(migration.sql.as_str())
-                    .map_err(refused)?;
-                connection
-                    .execute(
-                        "INSERT INTO mesibo_grpc_migrations
-                            (version, description, success, checksum, execution_time)
-                        VALUES (?1, ?2, TRUE, ?3, -1)",
-                        params![version, migration.description, migration.checksum.as_ref()],
-                    )
-                    .map_err(refused)?;
+                connection.execute_batch(migration.sql.as_str())?;
+                connection.execute(
+                    "INSERT INTO mesibo_grpc_migrations
+                        (version, description, success, checksum, execution_time)
+                    VALUES (?1, ?2, TRUE, ?3, -1)",
+                    params![version, migration.description, migration.checksum.as_ref()],
+                )?;
             }
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }

@@ -134,8 +134,8 @@ fn stdout(output: &Output) -> String {
     stdout
 }
 
-#[tokio::test]
-async fn each_mistake_of_the_table_is_told_in_its_line() {
+#[test]
+fn each_mistake_of_the_table_is_told_in_its_line() {
     let Cases { case: cases } = toml::from_str(include_str!("mistakes.toml")).unwrap();
     let fixtures = Fixtures::new();
     let mut wrong = Vec::new();
@@ -152,8 +152,8 @@ async fn each_mistake_of_the_table_is_told_in_its_line() {
     assert!(cases.len() >= 30, "{}", cases.len());
 }
 
-#[tokio::test]
-async fn a_deployment_without_a_mistake_has_a_line_for_each_thing_and_nothing_is_made() {
+#[test]
+fn a_deployment_without_a_mistake_has_a_line_for_each_thing_and_nothing_is_made() {
     let fixtures = Fixtures::new();
     let before = fixtures.files();
     let case = Case {
@@ -188,8 +188,8 @@ failures: 0, warnings: 0
     assert_eq!(fixtures.files(), before);
 }
 
-#[tokio::test]
-async fn all_mistakes_are_told_at_once_and_as_json() {
+#[test]
+fn all_mistakes_are_told_at_once_and_as_json() {
     let fixtures = Fixtures::new();
     let args = ["check", "--listen=a", "--log=b", "--format", "json"];
     let mut command = command(&args);

@@ -86,7 +86,7 @@ impl Batch {
     }
 
     fn add(&mut self, sql: &'static str, row: &impl Serialize) {
-        self.add_after(&[], sql, row);
+        self.push(&[], sql, &json_of(row));
     }
 
     fn add_all(
@@ -94,18 +94,22 @@ impl Batch {
         statements: impl IntoIterator<Item = &'static String>,
         row: &impl Serialize,
     ) {
+        let row = json_of(row);
         for sql in statements {
-            self.add(sql, row);
+            self.push(&[], sql, &row);
         }
     }
 
     /// Adds a row for a statement that may need others before it.
     fn add_after(&mut self, before: &'static [String], sql: &'static str, row: &impl Serialize) {
-        let row = serde_json::to_string(row).expect("it has texts and numbers alone");
+        self.push(before, sql, &json_of(row));
+    }
+
+    fn push(&mut self, before: &'static [String], sql: &'static str, row: &str) {
         let mut steps = self.steps.iter_mut();
         if let Some(Step { rows, .. }) = steps.find(|step| ptr::eq(step.sql, sql)) {
             rows.push(',');
-            rows.push_str(&row);
+            rows.push_str(row);
         } else {
             let rows = format!("[{row}");
             self.steps.push(Step { before, sql, rows });
@@ -251,6 +255,10 @@ impl Batch {
             }
         }
     }
+}
+
+fn json_of(row: &impl Serialize) -> String {
+    serde_json::to_string(row).expect("it has texts and numbers alone")
 }
 
 /// The steps that forget a user, with its places in groups.

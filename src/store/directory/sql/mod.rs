@@ -1,5 +1,6 @@
-//! The statements. Both databases understand them, but for how the rows of a JSON array are
-//! read, what the time is, and how a row that another process is at is left out.
+//! The statements. Both databases understand them, but for how parameters and the rows of a
+//! JSON array are read, what the time is, in which order rows are locked, and how one that
+//! another process is at is left out.
 //!
 //! Rows go in as one JSON array of arrays, and so in one statement, however many they are.
 //! A statement that is carried out twice for one ticket does no more than one that is
