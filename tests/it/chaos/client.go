@@ -128,12 +128,14 @@ func (c *client) attempt(number uint64) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
 	var header, trailer metadata.MD
+	begun := time.Now().UnixMicro()
 	answer, err := c.messages.SendMessage(ctx, &pb.SendMessageRequest{
 		FromAddress: "alice",
 		Recipient:   &pb.SendMessageRequest_Gid{Gid: 9},
 		Message:     fmt.Sprint(number),
 		RequestId:   proto.String(fmt.Sprintf("00000000-0000-4000-8000-%012x", number)),
 	}, grpc.Header(&header), grpc.Trailer(&trailer))
+	ended := time.Now().UnixMicro()
 
 	reason, outcome, mid, isDefinite := "-", "-", "-", err == nil
 	if err == nil {
@@ -152,6 +154,6 @@ func (c *client) attempt(number uint64) bool {
 	if len(header.Get("request-replayed"))+len(trailer.Get("request-replayed")) > 0 {
 		replayed, isDefinite = "replayed", true
 	}
-	c.say(number, code.Code(failure.Code()), reason, outcome, mid, replayed)
+	c.say(number, begun, ended, code.Code(failure.Code()), reason, outcome, mid, replayed)
 	return isDefinite
 }

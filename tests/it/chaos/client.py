@@ -1,13 +1,15 @@
 """Sends a message for each number that a line of its input has, once only, and repeats the
 call with its id until it has a definite answer, and then once more.
 
-Prints each answer: the number, the code, the reason, `unknown` if the outcome is, the id of
-the message, and `replayed` if the answer was given before, with `-` for what there is not.
+Prints each answer: the number, when the call began and when it ended in microseconds, the
+code, the reason, `unknown` if the outcome is, the id of the message, and `replayed` if the
+answer was given before, with `-` for what there is not.
 The answers to a number are followed by the number and `end`.
 """
 
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -33,6 +35,10 @@ def say(*words):
         print(*words, flush=True)
 
 
+def now():
+    return time.time_ns() // 1000
+
+
 def failure(error):
     """The reason and the outcome of a failure, and whether Mesibo said no."""
     status, info = rpc_status.from_call(error), ErrorInfo()
@@ -51,15 +57,18 @@ def attempt(number):
         message=str(number),
         request_id=f"00000000-0000-4000-8000-{number:012x}",
     )
+    begun = now()
     try:
         answer, call = messages.SendMessage.with_call(request, timeout=float(timeout))
         code, reason, outcome, mid, is_definite = "OK", "-", "-", answer.message_id, True
     except grpc.RpcError as error:
         call, code, mid = error, error.code().name, "-"
         reason, outcome, is_definite = failure(error)
+    ended = now()
     metadata = dict(call.initial_metadata() or ()) | dict(call.trailing_metadata() or ())
     is_replayed = "request-replayed" in metadata
-    say(number, code, reason, outcome, mid, "replayed" if is_replayed else "-")
+    replayed = "replayed" if is_replayed else "-"
+    say(number, begun, ended, code, reason, outcome, mid, replayed)
     return is_definite or is_replayed
 
 

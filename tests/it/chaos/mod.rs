@@ -15,7 +15,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use mesibo::Client;
@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use self::{
     clients::Clients,
-    record::{Answer, Record, Verdict},
+    record::{Answer, Call, Record, Verdict},
 };
 use crate::{
     faults::{backend::Faults, setting},
@@ -250,14 +250,27 @@ async fn repeat(channel: &Channel, number: u64, record: &Mutex<Record>) -> (Answ
             ..Default::default()
         };
         let mut messages = MessageServiceClient::new(channel.clone());
+        let begun = now();
         let (answer, is_replayed) = Answer::of(&messages.send_message(request).await);
-        record.lock().unwrap().take(number, &answer, is_replayed);
+        let call = Call {
+            begun,
+            ended: now(),
+            answer: answer.clone(),
+            is_replayed,
+        };
+        record.lock().unwrap().take(number, call);
         if !matches!(answer, Answer::Undecided(_)) {
             return (answer, is_replayed);
         }
         assert!(Instant::now() < deadline, "{number}: {answer:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// The microseconds of this machine's clock.
+fn now() -> u64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    since.as_micros().try_into().unwrap()
 }
 
 /// The id of a call, as the clients have it.

@@ -35,18 +35,22 @@ pub enum Answer {
     Undecided(String),
 }
 
-/// What the clients were told of one id, in the order in which they were.
-#[derive(Debug, Default)]
-struct Told {
-    sent: bool,
-    refused: bool,
-    unknown: bool,
+/// A call as its client saw it, with what it was told.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// When the client made it, and when it had the answer, in microseconds of this machine's
+    /// clock.
+    pub begun: u64,
+    pub ended: u64,
+    pub answer: Answer,
+    /// Whether the answer had been given before.
+    pub is_replayed: bool,
 }
 
 /// What the clients were told of all.
 #[derive(Debug, Default)]
 pub struct Record {
-    told: BTreeMap<u64, Told>,
+    calls: BTreeMap<u64, Vec<Call>>,
     ended: usize,
     /// How many answers of each kind there were.
     pub answers: BTreeMap<String, usize>,
@@ -104,28 +108,64 @@ impl Answer {
     }
 }
 
+impl Call {
+    /// What was told of it, for a count of such calls.
+    fn kind(&self) -> String {
+        let kind = match &self.answer {
+            Answer::Sent(_) => "sent",
+            Answer::Refused => "refused",
+            Answer::Unknown => "unknown",
+            Answer::Undecided(reason) => &format!("undecided: {reason}"),
+        };
+        let replayed = if self.is_replayed { ", replayed" } else { "" };
+        format!("{kind}{replayed}")
+    }
+
+    /// Whether it may not have been told so of this number, whatever else was.
+    fn is_wrong_about(&self, number: u64) -> bool {
+        match &self.answer {
+            Answer::Sent(id) => *id != number,
+            Answer::Refused | Answer::Unknown => false,
+            Answer::Undecided(reason) => !UNDECIDED.contains(&reason.as_str()),
+        }
+    }
+
+    /// Whether both cannot have been told so.
+    ///
+    /// What was refused may be tried again, by another client, too: the refusal of a call that
+    /// was made before its number was settled can be read after that.
+    fn contradicts(&self, other: &Self) -> bool {
+        match (&self.answer, &other.answer) {
+            (Answer::Sent(_), Answer::Unknown) => self.ended > other.ended,
+            (Answer::Refused, Answer::Sent(_) | Answer::Unknown) => self.begun > other.ended,
+            _ => false,
+        }
+    }
+}
+
 impl Record {
     /// A number is given to both clients.
     pub fn begin(&mut self, number: u64) {
-        self.told.entry(number).or_default();
+        self.calls.entry(number).or_default();
     }
 
     /// How many numbers have no end for both clients, about.
     pub fn open(&self) -> usize {
-        self.told.len() - self.ended / 2
+        self.calls.len() - self.ended / 2
     }
 
     /// The numbers.
     pub fn numbers(&self) -> Vec<u64> {
-        self.told.keys().copied().collect()
+        self.calls.keys().copied().collect()
     }
 
     /// The first numbers of which nothing definite was told.
     pub fn undecided(&self) -> Vec<u64> {
+        let is_undecided = |call: &Call| matches!(call.answer, Answer::Undecided(_));
         let undecided = self
-            .told
+            .calls
             .iter()
-            .filter(|(_, told)| !(told.sent || told.refused || told.unknown));
+            .filter(|(_, calls)| calls.iter().all(is_undecided));
         undecided.map(|(&number, _)| number).take(20).collect()
     }
 
@@ -137,61 +177,37 @@ impl Record {
             self.ended += 1;
             return;
         }
-        let (answer, is_replayed) = Answer::read(&words[1..]);
-        self.take(number, &answer, is_replayed);
+        let (answer, is_replayed) = Answer::read(&words[3..]);
+        self.take(
+            number,
+            Call {
+                begun: words[1].parse().unwrap(),
+                ended: words[2].parse().unwrap(),
+                answer,
+                is_replayed,
+            },
+        );
     }
 
-    /// Takes in an answer.
-    pub fn take(&mut self, number: u64, answer: &Answer, is_replayed: bool) {
-        let kind = match answer {
-            Answer::Sent(_) => "sent".to_owned(),
-            Answer::Refused => "refused".to_owned(),
-            Answer::Unknown => "unknown".to_owned(),
-            Answer::Undecided(reason) => format!("undecided: {reason}"),
-        };
-        let kind = if is_replayed {
-            kind + ", replayed"
-        } else {
-            kind
-        };
-        *self.answers.entry(kind).or_default() += 1;
-        let told = self.told.entry(number).or_default();
-        let wrong = match answer {
-            Answer::Sent(id) => {
-                told.sent = true;
-                (*id != number)
-                    .then(|| format!("sent as {id}"))
-                    .or(told.unknown.then(|| "sent, once it was unknown".into()))
-            }
-            Answer::Refused => {
-                told.refused = true;
-                told.unknown.then(|| "refused, once it was unknown".into())
-            }
-            Answer::Unknown => {
-                told.unknown = true;
-                None
-            }
-            Answer::Undecided(reason) => {
-                (!UNDECIDED.contains(&reason.as_str())).then(|| format!("undecided: {reason}"))
-            }
-        };
-        self.contradictions
-            .extend(wrong.map(|wrong| format!("{number}: {wrong}")));
+    /// Takes in a call that has its answer.
+    pub fn take(&mut self, number: u64, call: Call) {
+        *self.answers.entry(call.kind()).or_default() += 1;
+        self.calls.entry(number).or_default().push(call);
     }
 
     /// The numbers whose outcome was told, and is unknown all the same: their server ended
     /// before it could write the outcome.
     pub fn forgotten(&self) -> usize {
-        let told = self.told.values();
-        told.filter(|told| told.sent && told.unknown).count()
+        let calls = self.calls.values();
+        calls.filter(|it| is_sent(it) && is_unknown(it)).count()
     }
 
     /// How many numbers have been sent as far as anybody knows, and of how many that is
     /// unknown.
     pub fn counts(&self) -> (usize, usize) {
-        let told = self.told.values();
-        let sent = told.clone().filter(|told| told.sent).count();
-        (sent, told.filter(|told| told.unknown).count())
+        let calls = self.calls.values();
+        let sent = calls.clone().filter(|it| is_sent(it)).count();
+        (sent, calls.filter(|it| is_unknown(it)).count())
     }
 
     /// What is wrong with the answers, in the light of what the backend carried out.
@@ -201,17 +217,65 @@ impl Record {
             undecided: self.undecided(),
             ..Verdict::default()
         };
-        for (&number, told) in &self.told {
+        for (&number, calls) in &self.calls {
             let fates = faults.fates(&number.to_string());
             let sent = fates.iter().filter(|&&fate| fate == Fate::Done).count();
             if sent > 1 {
                 verdict.sent_twice.push(number);
             }
-            if told.sent && sent == 0 || told.refused && !fates.contains(&Fate::Refused) {
-                let wrong = format!("{number}: {told:?} is not what happened: {fates:?}");
+            let is_refused = calls.iter().any(|call| call.answer == Answer::Refused);
+            let is_untrue =
+                is_sent(calls) && sent == 0 || is_refused && !fates.contains(&Fate::Refused);
+            if is_untrue || is_contradictory(number, calls) {
+                let wrong = format!("{number}: {calls:?}, and it was {fates:?}");
                 verdict.contradictions.push(wrong);
             }
         }
         verdict
     }
+}
+
+fn is_sent(calls: &[Call]) -> bool {
+    let mut calls = calls.iter();
+    calls.any(|call| matches!(call.answer, Answer::Sent(_)))
+}
+
+fn is_unknown(calls: &[Call]) -> bool {
+    calls.iter().any(|call| call.answer == Answer::Unknown)
+}
+
+/// Whether what was told of a number cannot be true together.
+fn is_contradictory(number: u64, calls: &[Call]) -> bool {
+    calls.iter().any(|call| {
+        call.is_wrong_about(number) || calls.iter().any(|other| call.contradicts(other))
+    })
+}
+
+#[test]
+fn what_was_told_of_a_number_is_contradictory_when_no_order_of_the_calls_explains_it() {
+    let call = |begun, ended, answer| Call {
+        begun,
+        ended,
+        answer,
+        is_replayed: false,
+    };
+    let is_contradictory = |one: (u64, u64, Answer), other: (u64, u64, Answer)| {
+        let calls = [one, other].map(|(begun, ended, answer)| call(begun, ended, answer));
+        is_contradictory(7, &calls)
+    };
+    let refused_and_tried_again = (1, 4, Answer::Refused);
+    let forgotten = (1, 2, Answer::Sent(7));
+    let unknown = (2, 3, Answer::Unknown);
+    assert!(!is_contradictory(unknown.clone(), refused_and_tried_again));
+    assert!(!is_contradictory(unknown.clone(), forgotten));
+
+    assert!(is_contradictory(unknown.clone(), (4, 5, Answer::Refused)));
+    assert!(is_contradictory(
+        (1, 2, Answer::Sent(7)),
+        (3, 4, Answer::Refused)
+    ));
+    assert!(is_contradictory(unknown.clone(), (1, 4, Answer::Sent(7))));
+    assert!(is_contradictory(unknown.clone(), (4, 5, Answer::Sent(8))));
+    let undecided = Answer::Undecided("NOT_SO".into());
+    assert!(is_contradictory(unknown, (4, 5, undecided)));
 }
