@@ -79,7 +79,8 @@ async fn a_watch_sees_the_shutdown_first_and_does_not_hold_it_up() {
 #[tokio::test]
 async fn a_lame_duck_serves_new_connections_and_says_that_it_does_not_serve() {
     let backend = Backend::always(Answer::ok("OK"));
-    let mut facade = Facade::with(&backend.url(), &[("lame-duck", "3s")]);
+    let settings = [("lame-duck", "3s"), ("shutdown-grace", "60s")];
+    let mut facade = Facade::with(&backend.url(), &settings);
     let mut watch = HealthClient::new(facade.channel.clone())
         .watch(of(""))
         .await
