@@ -14,12 +14,16 @@ const GATHERING: Duration = Duration::from_millis(20);
 /// How many rows are written together. A record with more goes alone.
 const MAX_ROWS: usize = 1_024;
 
-/// The records, in the order in which they came.
+/// The records. Those of an entry are written in the order in which they came.
 #[derive(Default)]
 pub(super) struct Waiting {
-    records: VecDeque<Waits>,
-    /// How many of them gather others.
-    gathering: usize,
+    due: VecDeque<Waits>,
+    /// They come after all that are due.
+    gathering: VecDeque<Waits>,
+    /// What is about the same as one of these ends the gathering.
+    gathered: HashSet<u64>,
+    /// Until when they gather.
+    until: Option<Instant>,
     hashes: DefaultHashBuilder,
 }
 
@@ -28,90 +32,73 @@ pub(super) struct Waits {
     pub(super) job: RecordJob,
     /// What it is about, as hashes.
     subjects: Vec<u64>,
-    /// Until when it gathers others.
-    gathers: Option<Instant>,
 }
 
 impl Waiting {
     pub(super) fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.due.is_empty() && self.gathering.is_empty()
     }
 
     pub(super) fn add(&mut self, job: RecordJob) {
         let subjects = job.record.subjects(&self.hashes);
-        let gathers = job.gathers.then(|| Instant::now() + GATHERING);
-        self.gathering += usize::from(job.gathers);
-        self.records.push_back(Waits {
-            job,
-            subjects,
-            gathers,
-        });
-        if self.gathering as u64 >= ENOUGH {
-            self.hurry();
+        if job.gathers {
+            self.until.get_or_insert_with(|| Instant::now() + GATHERING);
+            self.gathered.extend(&subjects);
+            self.gathering.push_back(Waits { job, subjects });
+            if self.gathering.len() as u64 >= ENOUGH {
+                self.hurry();
+            }
+        } else {
+            if subjects.iter().any(|it| self.gathered.contains(it)) {
+                self.hurry();
+            }
+            self.due.push_back(Waits { job, subjects });
         }
     }
 
     /// Ends the gathering of all that waits.
     pub(super) fn hurry(&mut self) {
-        if self.gathering > 0 {
-            self.gathering = 0;
-            for waits in &mut self.records {
-                waits.gathers = None;
-            }
-        }
+        self.due.append(&mut self.gathering);
+        self.gathered.clear();
+        self.until = None;
     }
 
     /// When something is to be written, if something waits.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
-        if self.gathering < self.records.len() {
-            return Some(now);
+        if self.due.is_empty() {
+            self.until
+        } else {
+            Some(now)
         }
-        self.records.front()?.gathers
     }
 
     /// Takes records that can be written together, at most so many. Those of the same entry
-    /// cannot, and keep their order: the second needs what the first has written.
+    /// cannot: the second needs what the first has written.
     pub(super) fn take(&mut self, most: usize, now: Instant) -> Vec<Waits> {
-        let mut gathering = self.records.iter().filter_map(|waits| waits.gathers);
-        if gathering.next().is_some_and(|until| until <= now) {
+        if self.until.is_some_and(|until| until <= now) {
             self.hurry();
         }
-        let taken = self.take_due(most);
-        if !taken.is_empty() {
-            return taken;
+        let mut taken = Vec::new();
+        let mut subjects = HashSet::<u64>::with_capacity(self.due.len());
+        let mut rows = 0;
+        while let Some(waits) = self.due.pop_front() {
+            rows += waits.job.record.rows();
+            let fits = taken.is_empty() || taken.len() < most && rows <= MAX_ROWS;
+            if !fits || waits.subjects.iter().any(|it| subjects.contains(it)) {
+                self.due.push_front(waits);
+                break;
+            }
+            subjects.extend(&waits.subjects);
+            taken.push(waits);
         }
-        // What is due comes after what gathers.
-        self.hurry();
-        self.take_due(most)
+        taken
     }
 
     /// Gives back what could not be written.
     pub(super) fn put_back(&mut self, taken: Vec<Waits>) {
         for waits in taken.into_iter().rev() {
-            self.records.push_front(waits);
+            self.due.push_front(waits);
         }
-    }
-
-    fn take_due(&mut self, most: usize) -> Vec<Waits> {
-        let (mut taken, mut left) = (Vec::new(), Vec::new());
-        let mut subjects = HashSet::<u64>::with_capacity(self.records.len());
-        let mut rows = 0;
-        while let Some(waits) = self.records.pop_front() {
-            let is_due = waits.gathers.is_none();
-            if is_due {
-                rows += waits.job.record.rows();
-                let fits = taken.is_empty() || taken.len() < most && rows <= MAX_ROWS;
-                if !fits || waits.subjects.iter().any(|it| subjects.contains(it)) {
-                    self.records.push_front(waits);
-                    break;
-                }
-            }
-            subjects.extend(&waits.subjects);
-            let to = if is_due { &mut taken } else { &mut left };
-            to.push(waits);
-        }
-        self.put_back(left);
-        taken
     }
 }
 
@@ -189,7 +176,7 @@ mod tests {
         assert_eq!(waiting.due(Instant::now()), Some(start + GATHERING));
         advance(GATHERING / 2).await;
         add(&mut waiting, begin(create("d")), false);
-        assert_eq!(take(&mut waiting), (3, false));
+        assert_eq!(take(&mut waiting), (3, true));
         assert!(waiting.is_empty());
     }
 
@@ -203,7 +190,7 @@ mod tests {
         assert_eq!(waiting.due(now), Some(now + GATHERING));
         add(&mut waiting, end(create("last"), 0), true);
         assert_eq!(waiting.due(now), Some(now));
-        assert_eq!(take(&mut waiting), (128, false));
+        assert_eq!(waiting.take(MAX_ROWS, now).len() as u64, ENOUGH);
 
         add(&mut waiting, end(create("a"), 1), true);
         waiting.hurry();
@@ -221,12 +208,13 @@ mod tests {
             begin(recorded(Write::DeleteUser { uid: 7 })),
             false,
         );
-        assert_eq!(take(&mut waiting), (1, true));
         // The deletion needs the uid that is only now written.
         let taken = waiting.take(MAX_ROWS, Instant::now());
-        assert!(matches!(taken[..], [ref it] if matches!(it.job.record, Record::End { .. })));
+        let is_intent = |waits: &Waits| matches!(waits.job.record, Record::Begin { .. });
+        let kinds: Vec<_> = taken.iter().map(is_intent).collect();
+        assert_eq!(kinds, [true, false]);
         waiting.put_back(taken);
-        assert_eq!(take(&mut waiting), (1, false));
+        assert_eq!(take(&mut waiting), (2, true));
         assert_eq!(take(&mut waiting), (1, true));
         assert!(waiting.is_empty());
     }
