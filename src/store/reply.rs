@@ -19,7 +19,8 @@ use tokio::{
 /// Where a reply goes.
 #[derive(Debug)]
 pub(super) struct Reply<T> {
-    sender: oneshot::Sender<T>,
+    /// `None` if nobody waits for it.
+    sender: Option<oneshot::Sender<T>>,
     home: Option<Arc<Home>>,
 }
 
@@ -50,14 +51,17 @@ struct Leaving(Arc<Home>);
 /// A reply to a call of this thread.
 pub(super) fn channel<T>() -> (Reply<T>, oneshot::Receiver<T>) {
     let (sender, receiver) = oneshot::channel();
-    let home = Home::here();
-    (Reply { sender, home }, receiver)
+    let reply = Reply {
+        sender: Some(sender),
+        home: Home::here(),
+    };
+    (reply, receiver)
 }
 
 /// A reply that nobody waits for.
 pub(super) fn unawaited<T>() -> Reply<T> {
     Reply {
-        sender: oneshot::channel().0,
+        sender: None,
         home: None,
     }
 }
@@ -74,17 +78,21 @@ pub(super) fn wake_after_others(whom: &Arc<Notify>) {
 impl<T: Send + 'static> Reply<T> {
     /// Whether nobody waits for it any longer.
     pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        self.sender.as_ref().is_none_or(oneshot::Sender::is_closed)
     }
 
     /// Completes when nobody waits for it any longer.
     pub(super) async fn closed(&mut self) {
-        self.sender.closed().await;
+        if let Some(sender) = &mut self.sender {
+            sender.closed().await;
+        }
     }
 
     /// Replies at once.
     pub(super) fn send(self, value: T) {
-        let _ = self.sender.send(value);
+        if let Some(sender) = self.sender {
+            let _ = sender.send(value);
+        }
     }
 }
 
@@ -92,7 +100,10 @@ impl Replies {
     /// Adds a reply to those that go together.
     pub(super) fn add<T: Send + 'static>(&mut self, reply: Reply<T>, value: T) {
         let Reply { sender, home } = reply;
-        let Some(home) = home.filter(|_| !sender.is_closed()) else {
+        let Some(sender) = sender.filter(|sender| !sender.is_closed()) else {
+            return;
+        };
+        let Some(home) = home else {
             let _ = sender.send(value);
             return;
         };

@@ -21,13 +21,11 @@ use super::{
     query::{GroupQuery, MemberQuery, UserKey, UserQuery, after, end_of},
     record::Record,
     rows::{Bind, Fetch, Row, text},
-    write::{Asked, Fate, Intent, Recorded, SeenMember, SeenUser, Sink, Write, new_ticket},
+    write::{
+        Asked, Fate, Intent, Recorded, SeenMember, SeenUser, Sink, Write, Written, new_ticket,
+    },
 };
-use crate::store::{
-    Error,
-    observer::Observer,
-    reply::{self, Reply},
-};
+use crate::store::{Error, observer::Observer, reply};
 
 /// How many reads may wait.
 const MAX_READS: usize = 1_024;
@@ -49,6 +47,12 @@ struct Inner {
 }
 
 type IsAlone = Box<dyn Fn() -> bool + Send + Sync>;
+
+impl Inner {
+    fn is_alone(&self) -> bool {
+        self.is_alone.get().is_some_and(|is_alone| is_alone())
+    }
+}
 
 impl Handle {
     pub(in crate::store) fn new(
@@ -84,10 +88,6 @@ impl Handle {
         is_alone: impl Fn() -> bool + Send + Sync + 'static,
     ) {
         let _ = self.0.is_alone.set(Box::new(is_alone));
-    }
-
-    fn is_alone(&self) -> bool {
-        self.0.is_alone.get().is_some_and(|is_alone| is_alone())
     }
 
     /// Writes what waits, for at most the store's time limit, and ends the directory.
@@ -218,14 +218,17 @@ impl Handle {
 
 type Fetched = Result<Vec<Row>, Error>;
 
-impl Sink for Handle {
-    fn settle(&self, recorded: Recorded, fate: Fate, written: Reply<()>) {
+impl Sink for Inner {
+    fn settle(&self, recorded: Recorded, fate: Fate) -> Written {
         let gathers = recorded.write.is_found_again() && self.is_alone();
         let end = Record::End { recorded, fate };
         if gathers {
-            self.0.inbox.gather(end);
+            self.inbox.gather(end);
+            Written::AT_ONCE
         } else {
-            self.0.inbox.record(end, written);
+            let (written, is_written) = reply::channel();
+            self.inbox.record(end, written);
+            Written::once(is_written)
         }
     }
 }
@@ -240,7 +243,7 @@ impl Directory for Handle {
                 is_late: false,
             };
             // It ends the write if the caller goes away meanwhile.
-            let mut intent = Intent::new(recorded.clone(), Arc::new(self.clone()));
+            let mut intent = Intent::new(recorded.clone(), Arc::clone(&self.0) as Arc<dyn Sink>);
             let needs_intent = !matches!(*recorded.write, Write::UserToken { .. });
             if needs_intent && !self.intend(recorded, lease).await {
                 intent.set_late();

@@ -10,7 +10,6 @@ use std::{
 use tokio::{sync::oneshot, time::Instant};
 
 use super::entry::Permissions;
-use crate::store::reply::{self, Reply};
 
 /// A write at Mesibo, with what it sets. What is `None` stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,7 +143,7 @@ pub struct Intent {
 /// Resolves when reads find a settlement, or it is given up: when it is durable, unless no
 /// other process reads, and Mesibo can be asked again. Dropping it changes nothing.
 #[must_use = "the settlement is written in the background unless it is awaited"]
-pub struct Written(oneshot::Receiver<()>);
+pub struct Written(Option<oneshot::Receiver<()>>);
 
 /// A write with its app and its ticket.
 #[derive(Clone, Debug)]
@@ -164,7 +163,7 @@ pub(super) fn new_ticket() -> i64 {
 
 /// Takes settlements. It neither fails nor blocks.
 pub(super) trait Sink: Send + Sync {
-    fn settle(&self, recorded: Recorded, fate: Fate, written: Reply<()>);
+    fn settle(&self, recorded: Recorded, fate: Fate) -> Written;
 }
 
 /// When something was asked for, by this process's clock.
@@ -213,15 +212,14 @@ impl Intent {
     }
 
     fn end(&mut self, fate: Fate) -> Written {
-        let (written, receiver) = reply::channel();
-        if let Some(mut recorded) = self.recorded.take() {
-            // A group that is being made is known by its ticket alone.
-            if recorded.is_late && !matches!(*recorded.write, Write::CreateGroup { .. }) {
-                recorded.ticket = new_ticket();
-            }
-            self.sink.settle(recorded, fate, written);
+        let Some(mut recorded) = self.recorded.take() else {
+            return Written::AT_ONCE;
+        };
+        // A group that is being made is known by its ticket alone.
+        if recorded.is_late && !matches!(*recorded.write, Write::CreateGroup { .. }) {
+            recorded.ticket = new_ticket();
         }
-        Written(receiver)
+        self.sink.settle(recorded, fate)
     }
 }
 
@@ -236,11 +234,23 @@ impl Drop for Intent {
     }
 }
 
+impl Written {
+    /// There is nothing to wait for.
+    pub(super) const AT_ONCE: Self = Self(None);
+
+    pub(super) fn once(is_written: oneshot::Receiver<()>) -> Self {
+        Self(Some(is_written))
+    }
+}
+
 impl Future for Written {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.0).poll(cx).map(drop)
+        match &mut self.0 {
+            Some(is_written) => Pin::new(is_written).poll(cx).map(drop),
+            None => Poll::Ready(()),
+        }
     }
 }
 
