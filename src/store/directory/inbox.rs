@@ -56,6 +56,8 @@ struct Contents {
     jobs: Vec<Job>,
     /// How many records that gather others have come.
     gathered: u64,
+    /// Whether the keeper waits for something to come. Otherwise it looks by itself.
+    is_awaited: bool,
     is_closed: bool,
 }
 
@@ -89,21 +91,25 @@ impl Inbox {
             let lost = Event::Directory(DirectoryResult::Lost);
             return self.observer.observe(lost);
         };
-        let gathered = self.add(Job::Record(RecordJob {
+        let mut contents = self.lock();
+        contents.add(Job::Record(RecordJob {
             record,
             written,
             gathers,
             _place: place,
         }));
         // The first that gathers has the keeper set a time, and enough are written at once.
-        if !gathers || matches!(self.progress.left(gathered), 1 | ENOUGH) {
+        let is_urgent = !gathers || matches!(self.progress.left(contents.gathered), 1 | ENOUGH);
+        let wakes = is_urgent && mem::take(&mut contents.is_awaited);
+        drop(contents);
+        if wakes {
             reply::wake_after_others(&self.filled);
         }
     }
 
     /// Tells the keeper something else.
     pub(super) fn tell(&self, job: Job) {
-        self.add(job);
+        self.lock().add(job);
         self.filled.notify_one();
     }
 
@@ -125,20 +131,19 @@ impl Inbox {
         &self.progress
     }
 
-    /// Adds a job, and gives how many records that gather others have come by then. Once the
-    /// inbox is closed, the job is dropped.
-    fn add(&self, job: Job) -> u64 {
-        let mut contents = self.lock();
-        if !contents.is_closed {
-            let gathers = matches!(&job, Job::Record(RecordJob { gathers: true, .. }));
-            contents.gathered += u64::from(gathers);
-            contents.jobs.push(job);
-        }
-        contents.gathered
-    }
-
     fn lock(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Contents {
+    /// Adds a job. Once the inbox is closed, the job is dropped.
+    fn add(&mut self, job: Job) {
+        if !self.is_closed {
+            let gathers = matches!(&job, Job::Record(RecordJob { gathers: true, .. }));
+            self.gathered += u64::from(gathers);
+            self.jobs.push(job);
+        }
     }
 }
 
@@ -155,7 +160,14 @@ impl Receiver {
 
     /// Completes when there is something to look at.
     pub(super) async fn filled(&self) {
-        self.0.filled.notified().await;
+        let is_empty = {
+            let mut contents = self.0.lock();
+            contents.is_awaited = contents.jobs.is_empty();
+            contents.is_awaited
+        };
+        if is_empty {
+            self.0.filled.notified().await;
+        }
     }
 }
 
@@ -163,5 +175,37 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         self.close();
         drop(self.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::store::observer::NoObserver;
+
+    #[test]
+    fn the_keeper_is_woken_when_it_waits_and_looks_by_itself_when_it_is_at_work() {
+        let (inbox, receiver) = Inbox::new(Arc::new(NoObserver));
+        let record = || {
+            let (app, uid) = ("shop".into(), 7);
+            inbox.record(Record::MissedUser { app, uid }, reply::unawaited());
+        };
+        let is_woken = || inbox.filled.notified().now_or_never().is_some();
+
+        let mut filled = pin!(receiver.filled());
+        assert!(filled.as_mut().now_or_never().is_none());
+        record();
+        assert!(filled.now_or_never().is_some());
+
+        record();
+        record();
+        assert!(!is_woken(), "it has not waited since");
+        assert!(receiver.filled().now_or_never().is_some());
+        assert_eq!(receiver.take().len(), 3);
+        assert!(receiver.filled().now_or_never().is_none());
     }
 }
