@@ -154,7 +154,7 @@ async fn run(parts: Parts, opened: oneshot::Sender<Result<(), OpenError>>) {
                 let checkpoints = tokio::spawn(sqlite::checkpoints(&file));
                 if let Some((handle, _)) = &parts.directory {
                     let presence = file.presence();
-                    handle.gather_while(move || presence.is_alone());
+                    handle.gather_while(move || presence.was_alone());
                 }
                 let directory = sqlite::Directory::new(file.clone());
                 work(file.clone(), file, directory, parts).await;
