@@ -48,12 +48,6 @@ struct Inner {
 
 type IsAlone = Box<dyn Fn() -> bool + Send + Sync>;
 
-impl Inner {
-    fn is_alone(&self) -> bool {
-        self.is_alone.get().is_some_and(|is_alone| is_alone())
-    }
-}
-
 impl Handle {
     pub(in crate::store) fn new(
         statements: &'static Statements,
@@ -220,7 +214,8 @@ type Fetched = Result<Vec<Row>, Error>;
 
 impl Sink for Inner {
     fn settle(&self, recorded: Recorded, fate: Fate) -> Written {
-        let gathers = recorded.write.is_found_again() && self.is_alone();
+        let is_alone = || self.is_alone.get().is_some_and(|is_alone| is_alone());
+        let gathers = recorded.write.is_found_again() && is_alone();
         let end = Record::End { recorded, fate };
         if gathers {
             self.inbox.gather(end);
